@@ -1,0 +1,159 @@
+//! What the API needs of the process around it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use gateway_core::config::{ConfigProblem, ConfigProblems};
+use gateway_core::health::Health;
+use gateway_core::resource::{ApplicationGateway, Edit};
+
+/// The process, as the API sees it. `gateway` implements it; tests use a fake.
+pub trait Control: Send + Sync + 'static {
+    /// What is live.
+    fn published(&self) -> Published;
+
+    /// Applies one edit after all before it; answers when it is live and stored, or refused.
+    fn apply(&self, write: Write) -> impl Future<Output = Result<Applied, ApplyError>> + Send;
+
+    /// What is known of every target that a rule reaches.
+    fn backend_health(&self) -> Vec<HealthReport>;
+
+    /// `Err` says why the process should get no traffic: starting, draining.
+    fn ready(&self) -> Result<(), String>;
+
+    /// All metrics, as OpenMetrics text.
+    fn metrics(&self) -> String;
+}
+
+/// What is live now.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Counts what users changed; 0 before the first document.
+    pub revision: u64,
+    /// Counts every publication.
+    pub generation: u64,
+    /// The document in its canonical form; `None` before the first.
+    pub document: Option<Arc<ApplicationGateway>>,
+    /// What the document asks for and is not served.
+    pub warnings: Arc<[ConfigProblem]>,
+}
+
+/// One write.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// What to change.
+    pub edit: Edit,
+    /// `If-Match` and `If-None-Match`, judged when it is this write's turn.
+    pub precondition: Precondition,
+    /// Check, compile and bind, but change nothing.
+    pub dry_run: bool,
+}
+
+/// What must hold of the resource written, or of the document for a whole one (RFC 9110 section 13).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// `If-Match: *`.
+    Exists,
+    /// `If-None-Match: *`.
+    Absent,
+    /// `If-Match: "a", "b"`: one of these entity tags, without their quotes.
+    Matches(Vec<String>),
+}
+
+/// A write that is live (or, for a dry run, would be).
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// What is live now.
+    pub published: Published,
+    /// The resource did not exist before.
+    pub created: bool,
+    /// Warnings of this write.
+    pub warnings: Vec<ConfigProblem>,
+    /// From the write's turn to live, without the store.
+    pub apply_time: Duration,
+    /// In the store.
+    pub store_time: Duration,
+}
+
+/// Why a write is refused. What was live stays live.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// 400 with every problem.
+    #[error("the document is not valid")]
+    Invalid(#[from] ConfigProblems),
+    /// 404.
+    #[error("no {collection} named {name:?}")]
+    NotFound {
+        /// The collection's name on the wire.
+        collection: &'static str,
+        /// The name asked for.
+        name: String,
+    },
+    /// 412.
+    #[error("the precondition does not hold; the current entity tag is {current:?}")]
+    PreconditionFailed {
+        /// The tag that would have matched; `None` where nothing exists.
+        current: Option<String>,
+    },
+    /// 409: the configuration is a file.
+    #[error("the configuration is read from {file}; change the file instead")]
+    ReadOnly {
+        /// Which file.
+        file: String,
+    },
+    /// 409: an address cannot be bound.
+    #[error("cannot listen on {address}: {reason}")]
+    Bind {
+        /// Which.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// 500: the store does not take it.
+    #[error("the change could not be stored: {reason}")]
+    Store {
+        /// Why.
+        reason: String,
+    },
+    /// 503: the process is ending.
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
+}
+
+/// The members of one (pool, settings).
+#[derive(Debug, Clone)]
+pub struct HealthReport {
+    /// The pool.
+    pub pool: String,
+    /// The HTTP settings.
+    pub settings: String,
+    /// Its members.
+    pub members: Vec<MemberHealth>,
+}
+
+/// One member's health.
+#[derive(Debug, Clone)]
+pub struct MemberHealth {
+    /// The member as written: address or FQDN.
+    pub host: String,
+    /// Where requests go; `None` where DNS has no answer.
+    pub address: Option<std::net::SocketAddr>,
+    /// What requests go by.
+    pub health: Health,
+    /// Served although down, for `minServers`.
+    pub forced: bool,
+    /// Why (`healthProbeLog`).
+    pub reason: String,
+    /// Since when.
+    pub since: Option<SystemTime>,
+    /// When the last probe was started, and how long it took.
+    pub last_probe: Option<(SystemTime, Duration)>,
+    /// When the next is due.
+    pub next_probe_at: Option<SystemTime>,
+    /// Requests in flight and open tunnels.
+    pub load: u32,
+}

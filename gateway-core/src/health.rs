@@ -1,0 +1,9 @@
+//! Health: what a probe asks, what its outcomes mean, when the next one is due.
+
+mod cell;
+mod plan;
+mod tracker;
+
+pub use cell::{Health, HealthCell};
+pub use plan::{ProbePlan, ProbeRequest};
+pub use tracker::{HealthTracker, ProbeFailure, ProbeOutcome, Transition};

@@ -1,0 +1,167 @@
+//! The health state machine: outcomes and times in, transitions and the next probe's time out.
+
+use std::num::NonZeroU8;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Health;
+
+/// What one probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// A healthy answer; its status.
+    Healthy {
+        /// The answer's status.
+        status: u16,
+    },
+    /// Anything else.
+    Failed(ProbeFailure),
+}
+
+/// Why a probe failed: `healthProbeLog`, word for word what an operator needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeFailure {
+    /// No whole answer in time.
+    #[error("no answer within {} s (while {doing})", .after.as_secs_f64())]
+    Timeout {
+        /// The probe's timeout.
+        after: Duration,
+        /// Connecting, TLS handshake, waiting for the head, reading the body.
+        doing: &'static str,
+    },
+    /// The connection was refused.
+    #[error("{address} refused the connection")]
+    Refused {
+        /// Who.
+        address: std::net::SocketAddr,
+    },
+    /// Connecting failed otherwise.
+    #[error("cannot connect to {address}: {reason}")]
+    Connect {
+        /// Who.
+        address: std::net::SocketAddr,
+        /// The system's word.
+        reason: String,
+    },
+    /// The peer's certificate, or its TLS, is not acceptable.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// Expired, another name, unknown root ...
+        reason: String,
+    },
+    /// The connection ended before the answer did.
+    #[error("the connection was closed before the answer was complete: {reason}")]
+    Closed {
+        /// Reset or end of stream.
+        reason: String,
+    },
+    /// The answer is not HTTP.
+    #[error("the answer is not valid HTTP: {reason}")]
+    Malformed {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A status outside the match.
+    #[error("status {received}, expected {expected}")]
+    Status {
+        /// What came.
+        received: u16,
+        /// The ranges that would do.
+        expected: String,
+    },
+    /// The body lacks the text.
+    #[error("the body does not contain {expected:?}")]
+    Body {
+        /// The text that is looked for.
+        expected: String,
+    },
+}
+
+/// A change of health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// What it was.
+    pub from: Health,
+    /// What it is.
+    pub to: Health,
+}
+
+/// Follows one target.
+#[derive(Debug)]
+pub struct HealthTracker {
+    health: Health,
+    since: SystemTime,
+    failures: u8,
+    threshold: NonZeroU8,
+    interval: Duration,
+    next_probe_at: Instant,
+}
+
+impl HealthTracker {
+    /// Starts with `health` (carried over or unknown); the first probe is due at `first_probe_at`.
+    pub fn new(
+        health: Health,
+        since: SystemTime,
+        threshold: NonZeroU8,
+        interval: Duration,
+        first_probe_at: Instant,
+    ) -> Self {
+        Self {
+            health,
+            since,
+            failures: 0,
+            threshold,
+            interval,
+            next_probe_at: first_probe_at,
+        }
+    }
+
+    /// What is known.
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Since when.
+    pub fn since(&self) -> SystemTime {
+        self.since
+    }
+
+    /// Consecutive failures up to now.
+    pub fn failures(&self) -> u8 {
+        self.failures
+    }
+
+    /// When the next probe is due.
+    pub fn next_probe_at(&self) -> Instant {
+        self.next_probe_at
+    }
+
+    /// Takes in the outcome of the probe that was started at `started`, seen at `now`
+    /// (`wall` by the calendar). The next probe is due an interval after `started`, or at once where
+    /// the probe took longer; `jitter` is added.
+    pub fn observe(
+        &mut self,
+        outcome: &ProbeOutcome,
+        started: Instant,
+        now: Instant,
+        wall: SystemTime,
+        jitter: Duration,
+    ) -> Option<Transition> {
+        let _ = (
+            outcome,
+            started,
+            now,
+            wall,
+            jitter,
+            &self.threshold,
+            self.interval,
+        );
+        unimplemented!()
+    }
+
+    /// A request found the target refusing or resetting: the next probe is due at once. A target
+    /// whose health is unknown is taken down by `threshold` of these in a row.
+    pub fn suspect(&mut self, now: Instant, wall: SystemTime) -> Option<Transition> {
+        let _ = (now, wall);
+        unimplemented!()
+    }
+}

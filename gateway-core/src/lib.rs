@@ -1,0 +1,17 @@
+//! What a gateway *is*, without sockets, clocks or a runtime.
+//!
+//! Two forms of the configuration live here: [`resource`], the document as its user wrote it, and
+//! [`config`], what is left when it has been checked. [`snapshot`] is the compiled form that workers
+//! route by, [`routing`] and [`health`] are the decisions, [`websocket`] the rules of RFC 6455.
+//!
+//! Time, order and randomness come in as arguments.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod health;
+pub mod name;
+pub mod resource;
+pub mod routing;
+pub mod snapshot;
+pub mod websocket;

@@ -1,0 +1,1 @@
+//! Whether a host name matches a listener's pattern.

@@ -1,0 +1,92 @@
+//! Counters that each worker writes alone, and anybody may add up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Keeps a value on cache lines of its own, so that its writer disturbs nobody.
+/// 128 bytes: x86-64 prefetches lines in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct CacheAligned<T>(pub T);
+
+/// One `T` per worker. Cloning shares the cells.
+#[derive(Debug)]
+pub struct PerWorker<T>(Arc<[CacheAligned<T>]>);
+
+impl<T> Clone for PerWorker<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Default> PerWorker<T> {
+    /// Fresh cells for `workers` workers.
+    pub fn new(workers: usize) -> Self {
+        Self((0..workers).map(|_| CacheAligned::default()).collect())
+    }
+}
+
+impl<T> PerWorker<T> {
+    /// The cell of one worker.
+    ///
+    /// # Panics
+    /// When `worker` is not below the number of workers: a worker's number comes from the same
+    /// place as that.
+    pub fn of(&self, worker: usize) -> &T {
+        &self.0[worker].0
+    }
+
+    /// The cells of all workers.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|cell| &cell.0)
+    }
+}
+
+/// What one worker has open at one target.
+///
+/// Written by that worker alone: an increment is a plain load and store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct LoadCell {
+    requests: AtomicU32,
+    tunnels: AtomicU32,
+}
+
+impl LoadCell {
+    /// Requests in flight.
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Open tunnels.
+    pub fn tunnels(&self) -> u32 {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that starts.
+    pub fn request_started(&self) {
+        add(&self.requests, 1);
+    }
+
+    /// Counts a request that ended.
+    pub fn request_ended(&self) {
+        add(&self.requests, u32::MAX);
+    }
+
+    /// Counts a tunnel that opens.
+    pub fn tunnel_opened(&self) {
+        add(&self.tunnels, 1);
+    }
+
+    /// Counts a tunnel that closed.
+    pub fn tunnel_closed(&self) {
+        add(&self.tunnels, u32::MAX);
+    }
+}
+
+/// Adds without a locked instruction, which is right for a cell that one thread writes.
+fn add(cell: &AtomicU32, by: u32) {
+    cell.store(
+        cell.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
+}

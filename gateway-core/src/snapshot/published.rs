@@ -1,0 +1,185 @@
+//! The snapshot's types.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{LoadCell, PerWorker};
+use crate::config::{Balancing, HostNames, HttpSettings, Limits, TargetHost};
+use crate::health::{HealthCell, ProbePlan};
+use crate::name::{CertificateName, HttpSettingsName, ListenerName, PoolName, RuleName};
+
+/// Counts what users changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+/// Counts every publication: revisions, DNS answers, reloaded certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Generation(pub u64);
+
+/// Names one bound address for as long as it is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u64);
+
+/// Names one listener for as long as one of that name is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerId(pub u64);
+
+/// Names one (pool, address, port) for as long as it is configured. Load, drains and tunnels hang on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub u64);
+
+/// One generation of a gateway, ready to route by.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// This publication's number.
+    pub generation: Generation,
+    /// The user's revision that it shows.
+    pub revision: Revision,
+    /// What is bound, sorted by id.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Each (listener, rule) that can be reached; [`Route::index`] points here.
+    pub routes: Vec<Arc<Route>>,
+    /// Each (pool, settings) that a rule reaches; [`Backend::index`] points here.
+    pub backends: Vec<Arc<Backend>>,
+    /// Bounds on clients.
+    pub limits: Limits,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The number of workers that the cells were made for.
+    pub workers: usize,
+    /// The next unused id, for the next compilation.
+    pub(crate) next_id: u64,
+}
+
+/// One bound address with everything that is decided there.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Stays the same while the address is bound.
+    pub id: EndpointId,
+    /// What is bound, after `--map-port` and `--map-address`.
+    pub bind: SocketAddr,
+    /// The frontend port that the document names: `X-Forwarded-Port`.
+    pub frontend_port: u16,
+    /// Plain or TLS.
+    pub protocol: EndpointProtocol,
+    /// Connections open with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// Who answers for which host, the winner first.
+    pub hosts: Vec<HostRoute>,
+}
+
+/// Plain or TLS, with what a `ClientHello` is judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EndpointProtocol {
+    /// HTTP in the clear.
+    Http,
+    /// HTTP over TLS.
+    Https {
+        /// Certificates by server name, the winner first (reference section 8, frontend SNI).
+        certificates: Vec<(HostNames, CertificateName)>,
+        /// For a client that names no server, or one that nobody has; `None` refuses it.
+        fallback: Option<CertificateName>,
+    },
+}
+
+/// The hosts of one listener, and its rule.
+#[derive(Debug)]
+pub struct HostRoute {
+    /// Which `Host`s.
+    pub hosts: HostNames,
+    /// Where to; `None` for a listener without a rule.
+    pub route: Option<Arc<Route>>,
+}
+
+/// One rule at one listener.
+#[derive(Debug)]
+pub struct Route {
+    /// Its place in [`Snapshot::routes`]; good for this snapshot only.
+    pub index: usize,
+    /// The listener.
+    pub listener: ListenerName,
+    /// The listener's id; tunnels drain when it goes.
+    pub listener_id: ListenerId,
+    /// The rule.
+    pub rule: RuleName,
+    /// How a target is chosen.
+    pub balancing: Balancing,
+    /// Where to.
+    pub backend: Arc<Backend>,
+}
+
+/// One pool as spoken to by one set of HTTP settings.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its place in [`Snapshot::backends`]; good for this snapshot only.
+    pub index: usize,
+    /// The pool.
+    pub pool: PoolName,
+    /// The settings' name.
+    pub settings_name: HttpSettingsName,
+    /// The settings.
+    pub settings: Arc<HttpSettings>,
+    /// What its targets are asked for their health.
+    pub probe: Arc<ProbePlan>,
+    /// The members that have an address, in the order written.
+    pub targets: Vec<Arc<Target>>,
+    /// The members that DNS has no address for.
+    pub unresolved: Vec<UnresolvedMember>,
+    /// Where round robin stands, by worker.
+    pub turn: PerWorker<crate::routing::Turn>,
+}
+
+/// One address that requests can be sent to.
+#[derive(Debug)]
+pub struct Target {
+    /// Identity of (pool, address, port).
+    pub id: TargetId,
+    /// The member as written.
+    pub host: TargetHost,
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// Its share.
+    pub weight: NonZeroU16,
+    /// What its probes say; belongs to (pool, settings, target).
+    pub health: Arc<HealthCell>,
+    /// What is open there; belongs to (pool, address, port), so settings share it.
+    pub load: PerWorker<LoadCell>,
+}
+
+/// A member that DNS has no address for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnresolvedMember {
+    /// The FQDN.
+    pub fqdn: Arc<str>,
+    /// Why, for `healthProbeLog`.
+    pub reason: String,
+}
+
+impl Snapshot {
+    /// The endpoint of that id, if it is still bound.
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        let at = self
+            .endpoints
+            .binary_search_by_key(&id, |endpoint| endpoint.id)
+            .ok()?;
+        Some(&self.endpoints[at])
+    }
+
+    /// Whether `peer` may say for whom it speaks.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+}
+
+impl Target {
+    /// Requests in flight and open tunnels, all workers together.
+    pub fn load(&self) -> u32 {
+        self.load
+            .iter()
+            .map(|cell| cell.requests().wrapping_add(cell.tunnels()))
+            .sum()
+    }
+}
