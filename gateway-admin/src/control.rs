@@ -14,6 +14,9 @@ pub trait Control: Send + Sync + 'static {
     fn published(&self) -> Published;
 
     /// Applies one edit after all before it; answers when it is live and stored, or refused.
+    ///
+    /// The future is dropped when the client goes away; the edit must then be applied whole or not
+    /// at all.
     fn apply(&self, write: Write) -> impl Future<Output = Result<Applied, ApplyError>> + Send;
 
     /// What is known of every target that a rule reaches.
@@ -67,8 +70,12 @@ pub enum Precondition {
 /// A write that is live (or, for a dry run, would be).
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// What is live now.
+    /// What is live now; for a dry run, unchanged by it.
     pub published: Published,
+    /// The document that the write was judged against; `None` before the first.
+    pub before: Option<Arc<ApplicationGateway>>,
+    /// The document with the write in it: `published.document`, or for a dry run what it would be.
+    pub after: Arc<ApplicationGateway>,
     /// The resource did not exist before.
     pub created: bool,
     /// Warnings of this write.
