@@ -35,9 +35,6 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What the pure core must never see, directly or through others.
 const NOT_IN_CORE: &[&str] = &["tokio", "hyper", "axum", "rustls", "socket2", "mio"];
 
-/// Other TLS stacks, HTTP stacks and duplicates of what we have chosen.
-const NOWHERE: &[&str] = &["openssl", "openssl-sys", "native-tls", "ring", "reqwest"];
-
 pub(crate) fn check() -> Result<()> {
     let metadata = MetadataCommand::new().current_dir(shell::root()).exec()?;
     let mut wrong = Vec::new();
@@ -45,14 +42,6 @@ pub(crate) fn check() -> Result<()> {
         check_edges(package, &mut wrong);
     }
     check_core(&metadata, &mut wrong);
-    for package in &metadata.packages {
-        if NOWHERE.contains(&package.name.as_str()) && is_resolved(&metadata, package) {
-            wrong.push(format!(
-                "{} is in the dependency tree: one TLS stack, one HTTP stack",
-                package.name
-            ));
-        }
-    }
     if !wrong.is_empty() {
         bail!("import rules are broken:\n  {}", wrong.join("\n  "));
     }
@@ -120,16 +109,6 @@ fn check_core(metadata: &Metadata, wrong: &mut Vec<String>) {
             }
         }
     }
-}
-
-fn is_resolved(metadata: &Metadata, package: &Package) -> bool {
-    metadata.resolve.as_ref().is_some_and(|resolve| {
-        resolve.nodes.iter().any(|node| {
-            node.deps
-                .iter()
-                .any(|dependency| dependency.pkg == package.id)
-        })
-    })
 }
 
 /// Licences, sources and duplicates, by cargo-deny and `deny.toml`. In CI it is built where it is
