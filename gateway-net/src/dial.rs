@@ -1,28 +1,33 @@
 //! One TCP (and TLS) connection to a backend target. Time limits are the caller's.
 
+mod reason;
+mod stream;
+
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 
-/// A connection to a backend.
-#[derive(Debug)]
-pub enum BackendStream {
-    /// In the clear.
-    Plain(TcpStream),
-    /// Over TLS.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+pub use reason::tls_reason;
+pub use stream::BackendStream;
+
+/// A silent peer is asked after 30 s, then thrice in 10 s steps: dead after 60 s.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
 
 /// How TLS to one backend is spoken: rustls' configuration, and the name for SNI and verification.
 #[derive(Debug, Clone)]
 pub struct BackendTlsName {
     /// Shared by all connections under the same HTTP settings.
     pub config: Arc<ClientConfig>,
-    /// The server's name.
+    /// The server's name; an address is verified, and not sent as SNI.
     pub name: ServerName<'static>,
 }
 
@@ -42,7 +47,7 @@ pub enum DialError {
         address: SocketAddr,
         /// The system's word.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The TLS handshake failed: expired, another name, unknown root ...
     #[error("TLS with {address}: {reason}")]
@@ -60,6 +65,52 @@ pub async fn connect(
     address: SocketAddr,
     tls: Option<&BackendTlsName>,
 ) -> Result<BackendStream, DialError> {
-    let _ = (address, tls);
-    unimplemented!()
+    let tcp = connect_tcp(address).await?;
+    match tls {
+        None => Ok(BackendStream::Plain(tcp)),
+        Some(tls) => handshake(address, tcp, tls).await,
+    }
 }
+
+/// The first half of [`connect`], for those who report the two apart.
+pub async fn connect_tcp(address: SocketAddr) -> Result<TcpStream, DialError> {
+    let connecting = async {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_nodelay(true)?;
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES);
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+        socket.connect(address).await
+    };
+    connecting.await.map_err(|source| {
+        if source.kind() == io::ErrorKind::ConnectionRefused {
+            DialError::Refused { address }
+        } else {
+            DialError::Connect { address, source }
+        }
+    })
+}
+
+/// The second half of [`connect`]: TLS over `tcp`, which leads to `address`.
+pub async fn handshake(
+    address: SocketAddr,
+    tcp: TcpStream,
+    tls: &BackendTlsName,
+) -> Result<BackendStream, DialError> {
+    TlsConnector::from(Arc::clone(&tls.config))
+        .connect(tls.name.clone(), tcp)
+        .await
+        .map(|stream| BackendStream::Tls(Box::new(stream)))
+        .map_err(|error| DialError::Tls {
+            address,
+            reason: tls_reason(&error),
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backend_tls;
 pub mod certificates;
 pub mod dial;
 pub mod dns;
