@@ -1,6 +1,7 @@
 //! Health: what a probe asks, what its outcomes mean, when the next one is due.
 
 mod cell;
+mod judge;
 mod plan;
 mod tracker;
 

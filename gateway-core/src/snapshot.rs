@@ -5,11 +5,12 @@
 
 mod cells;
 mod compile;
+mod identities;
 mod published;
 
 pub use cells::{CacheAligned, LoadCell, PerWorker};
 pub use compile::{CompileOptions, Resolution, Resolutions, compile};
 pub use published::{
     Backend, Endpoint, EndpointId, EndpointProtocol, Generation, HostRoute, ListenerId, Revision,
-    Route, Snapshot, Target, TargetId, UnresolvedMember,
+    Route, Snapshot, Target, TargetId, UnresolvedMember, UnservedListener,
 };

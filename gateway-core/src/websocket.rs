@@ -2,11 +2,13 @@
 
 mod backend_response;
 mod client_request;
+mod fields;
 mod frames;
 mod key;
 
 pub use backend_response::{ConfirmError, Confirmed, confirm};
 pub use client_request::{HandshakeError, Offer, Upgrade, accept};
+pub use fields::write_upgrade;
 pub use frames::{
     CloseFrame, Direction, FrameError, FrameEvent, FrameTracker, Opcode, encode_close, encode_ping,
 };

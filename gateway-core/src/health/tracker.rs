@@ -85,7 +85,15 @@ pub struct Transition {
     pub to: Health,
 }
 
+/// The least time between the starts of two probes that suspicions ask for: a target that fails
+/// its requests but not its probes is not probed as often as it is asked.
+const SUSPICION_GAP: Duration = Duration::from_secs(1);
+
 /// Follows one target.
+///
+/// From the moment a target stops answering, it is down within
+/// `interval + (threshold - 1) * max(interval, timeout) + timeout`, plus the jitter of each probe,
+/// provided that a probe starts when it is due and ends within its timeout.
 #[derive(Debug)]
 pub struct HealthTracker {
     health: Health,
@@ -93,6 +101,7 @@ pub struct HealthTracker {
     failures: u8,
     threshold: NonZeroU8,
     interval: Duration,
+    last_started: Option<Instant>,
     next_probe_at: Instant,
 }
 
@@ -111,6 +120,7 @@ impl HealthTracker {
             failures: 0,
             threshold,
             interval,
+            last_started: None,
             next_probe_at: first_probe_at,
         }
     }
@@ -146,22 +156,65 @@ impl HealthTracker {
         wall: SystemTime,
         jitter: Duration,
     ) -> Option<Transition> {
-        let _ = (
-            outcome,
-            started,
-            now,
-            wall,
-            jitter,
-            &self.threshold,
-            self.interval,
-        );
-        unimplemented!()
+        self.last_started = Some(started);
+        self.next_probe_at = (started + self.interval).max(now) + jitter;
+        match outcome {
+            ProbeOutcome::Healthy { .. } => {
+                self.failures = 0;
+                self.turn_to(Health::Up, wall)
+            }
+            ProbeOutcome::Failed(_) => self.count_failure(wall),
+        }
     }
 
-    /// A request found the target refusing or resetting: the next probe is due at once. A target
-    /// whose health is unknown is taken down by `threshold` of these in a row.
+    /// A request found the target refusing or resetting: the next probe is due at once, or a second
+    /// after the last one's start. A target whose health is unknown is taken down by `threshold` of
+    /// these, with failed probes, in a row; one that is up only by its probes; for one that is down
+    /// nothing changes.
+    ///
+    /// While a probe is under way, its outcome answers the suspicion.
     pub fn suspect(&mut self, now: Instant, wall: SystemTime) -> Option<Transition> {
-        let _ = (now, wall);
-        unimplemented!()
+        if self.health == Health::Down {
+            return None;
+        }
+        let earliest = self
+            .last_started
+            .map_or(now, |started| now.max(started + SUSPICION_GAP));
+        self.next_probe_at = self.next_probe_at.min(earliest);
+        if self.health == Health::Unknown {
+            return self.count_failure(wall);
+        }
+        None
+    }
+
+    /// Goes on under an edited probe. Health and failures stay; a shorter interval brings the next
+    /// probe forward, a longer one holds from the next probe on, and a lower threshold is judged by
+    /// the next failure.
+    pub fn retune(&mut self, threshold: NonZeroU8, interval: Duration) {
+        self.threshold = threshold;
+        self.interval = interval;
+        if let Some(started) = self.last_started {
+            self.next_probe_at = self.next_probe_at.min(started + interval);
+        }
+    }
+
+    fn count_failure(&mut self, wall: SystemTime) -> Option<Transition> {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < self.threshold.get() {
+            return None;
+        }
+        self.turn_to(Health::Down, wall)
+    }
+
+    fn turn_to(&mut self, to: Health, wall: SystemTime) -> Option<Transition> {
+        if self.health == to {
+            return None;
+        }
+        let from = std::mem::replace(&mut self.health, to);
+        self.since = wall;
+        Some(Transition { from, to })
     }
 }
+
+#[cfg(test)]
+mod tests;

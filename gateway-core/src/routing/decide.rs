@@ -1,4 +1,6 @@
 //! Listener and rule for a request: total, with a written winner for every tie.
+//!
+//! The order of [`Endpoint::hosts`] is the decision: `compile` sorts it, and the first match wins.
 
 use std::sync::Arc;
 
@@ -17,6 +19,15 @@ pub enum Decision<'s> {
 
 /// Decides by `host`: the request's authority without its port, in any case.
 pub fn decide<'s>(endpoint: &'s Endpoint, host: &str) -> Decision<'s> {
-    let _ = (endpoint, host);
-    unimplemented!()
+    let winner = endpoint
+        .hosts
+        .iter()
+        .find(|candidate| candidate.hosts.matches(host));
+    match winner {
+        Some(winner) => winner
+            .route
+            .as_ref()
+            .map_or(Decision::NoRule, Decision::Forward),
+        None => Decision::NoListener,
+    }
 }

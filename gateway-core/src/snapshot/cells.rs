@@ -36,6 +36,11 @@ impl<T> PerWorker<T> {
         &self.0[worker].0
     }
 
+    /// Whether these are the very cells that `other` has.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The cells of all workers.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|cell| &cell.0)

@@ -1,11 +1,18 @@
 //! From a checked configuration to a snapshot; carries over the cells of what did not change.
 
+mod backends;
+mod endpoints;
+mod rank;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Generation, Revision, Snapshot};
-use crate::config::Config;
+use self::backends::Backends;
+use self::endpoints::Endpoints;
+use super::identities::Identities;
+use super::{Generation, Revision, Route, Snapshot};
+use crate::config::{Config, FrontendAddress};
 
 /// What DNS says of each FQDN in the configuration.
 pub type Resolutions = BTreeMap<Arc<str>, Resolution>;
@@ -30,7 +37,25 @@ pub struct CompileOptions {
     pub workers: usize,
 }
 
+impl CompileOptions {
+    /// Where a frontend address and port are bound. `--map-address` knows the frontends that bind
+    /// all addresses as `0.0.0.0` and `::`.
+    pub fn bind(&self, address: FrontendAddress, port: u16) -> SocketAddr {
+        let address = match address {
+            FrontendAddress::Private(address) => address,
+            FrontendAddress::AllIpv4 => Ipv4Addr::UNSPECIFIED.into(),
+            FrontendAddress::AllIpv6 => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(
+            *self.address_map.get(&address).unwrap_or(&address),
+            *self.port_map.get(&port).unwrap_or(&port),
+        )
+    }
+}
+
 /// Compiles `config`. Ids and cells of what `previous` already had are carried over.
+///
+/// Total: a name that leads nowhere, which `parse` does not let through, is skipped.
 pub fn compile(
     config: &Config,
     resolutions: &Resolutions,
@@ -39,6 +64,40 @@ pub fn compile(
     generation: Generation,
     revision: Revision,
 ) -> Snapshot {
-    let _ = (config, resolutions, options, previous, generation, revision);
-    unimplemented!()
+    let mut identities = Identities::next(config, resolutions, previous, options.workers);
+    let mut backends = Backends::new(config, resolutions, options.workers, previous);
+    let mut endpoints = Endpoints::new(options, previous);
+    let mut routes = Vec::new();
+    for ranked in rank::listeners(config) {
+        let route = ranked.rule.and_then(|(name, rule)| {
+            let backend = backends.reach(&rule.pool, &rule.http_settings, &mut identities)?;
+            Some(Arc::new(Route {
+                index: routes.len(),
+                listener: ranked.name.clone(),
+                listener_id: identities.listener(ranked.name),
+                rule: name.clone(),
+                balancing: rule.balancing,
+                backend,
+            }))
+        });
+        if endpoints.add(ranked.name, ranked.listener, route.clone()) {
+            routes.extend(route);
+        }
+    }
+    let (endpoints, unserved) = endpoints.finish(&mut identities);
+    Snapshot {
+        generation,
+        revision,
+        endpoints,
+        routes,
+        backends: backends.into_list(),
+        limits: config.limits.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        workers: options.workers,
+        unserved,
+        identities,
+    }
 }
+
+#[cfg(test)]
+mod tests;

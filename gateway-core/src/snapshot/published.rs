@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::identities::Identities;
 use super::{LoadCell, PerWorker};
 use crate::config::{Balancing, HostNames, HttpSettings, Limits, TargetHost};
 use crate::health::{HealthCell, ProbePlan};
@@ -50,8 +51,25 @@ pub struct Snapshot {
     pub trusted_proxies: Vec<IpNet>,
     /// The number of workers that the cells were made for.
     pub workers: usize,
-    /// The next unused id, for the next compilation.
-    pub(crate) next_id: u64,
+    /// Listeners that cannot be served beside those that came before them on the same address.
+    /// Such a snapshot should not be published; a document without mapped addresses has none.
+    pub unserved: Vec<UnservedListener>,
+    /// Who has which id, for the next compilation and for whoever holds one.
+    pub(super) identities: Identities,
+}
+
+/// A listener whose address is taken by one that speaks otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("listener {listener} and listener {holder} both bind {bind}, but differ in {difference}")]
+pub struct UnservedListener {
+    /// The one that is not served.
+    pub listener: ListenerName,
+    /// The one that is.
+    pub holder: ListenerName,
+    /// Where both would be bound.
+    pub bind: SocketAddr,
+    /// What they disagree on.
+    pub difference: &'static str,
 }
 
 /// One bound address with everything that is decided there.
@@ -128,7 +146,9 @@ pub struct Backend {
     pub targets: Vec<Arc<Target>>,
     /// The members that DNS has no address for.
     pub unresolved: Vec<UnresolvedMember>,
-    /// Where round robin stands, by worker.
+    /// The order in which round robin visits `targets`.
+    pub cycle: crate::routing::Cycle,
+    /// Where balancing stands, by worker.
     pub turn: PerWorker<crate::routing::Turn>,
 }
 
@@ -158,6 +178,24 @@ pub struct UnresolvedMember {
     pub reason: String,
 }
 
+impl EndpointProtocol {
+    /// The certificate to show a client that asks for `server_name`; `None` refuses the handshake.
+    /// `None` too where there is no TLS.
+    pub fn certificate(&self, server_name: Option<&str>) -> Option<&CertificateName> {
+        let Self::Https {
+            certificates,
+            fallback,
+        } = self
+        else {
+            return None;
+        };
+        server_name
+            .and_then(|name| certificates.iter().find(|(hosts, _)| hosts.matches(name)))
+            .map(|(_, certificate)| certificate)
+            .or(fallback.as_ref())
+    }
+}
+
 impl Snapshot {
     /// The endpoint of that id, if it is still bound.
     pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
@@ -166,6 +204,16 @@ impl Snapshot {
             .binary_search_by_key(&id, |endpoint| endpoint.id)
             .ok()?;
         Some(&self.endpoints[at])
+    }
+
+    /// Whether a listener of that id is still configured, wherever it listens now.
+    pub fn has_listener(&self, id: ListenerId) -> bool {
+        self.identities.has_listener(id)
+    }
+
+    /// Whether a target of that id is still configured, though perhaps no rule leads to it.
+    pub fn has_target(&self, id: TargetId) -> bool {
+        self.identities.has_target(id)
     }
 
     /// Whether `peer` may say for whom it speaks.

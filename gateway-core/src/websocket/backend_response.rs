@@ -1,8 +1,9 @@
 //! The backend's half of the opening handshake (RFC 6455 section 4.1, last list).
 
-use http::response;
+use http::{HeaderMap, header, response};
 
 use super::Offer;
+use super::fields::{elements, extension_names, has_token, only};
 
 /// A 101 that may go to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +32,47 @@ pub enum ConfirmError {
     Extension,
 }
 
-/// Judges a 101 against what was offered.
+/// Judges a 101 against what was offered. Its status is the caller's to look at.
 pub fn confirm(offer: &Offer, head: &response::Parts) -> Result<Confirmed, ConfirmError> {
-    let _ = (offer, head);
-    unimplemented!()
+    let headers = &head.headers;
+    if !upgrades_to_websocket_alone(headers) {
+        return Err(ConfirmError::Upgrade);
+    }
+    if !has_token(headers, &header::CONNECTION, "upgrade") {
+        return Err(ConfirmError::Connection);
+    }
+    if only(headers, &header::SEC_WEBSOCKET_ACCEPT) != Ok(offer.accept.as_bytes()) {
+        return Err(ConfirmError::Accept);
+    }
+    if !extension_names(headers).all(|name| is_among(&offer.extensions, name)) {
+        return Err(ConfirmError::Extension);
+    }
+    Ok(Confirmed {
+        protocol: agreed_protocol(offer, headers)?,
+    })
 }
+
+fn upgrades_to_websocket_alone(headers: &HeaderMap) -> bool {
+    let mut protocols = elements(headers, &header::UPGRADE).peekable();
+    protocols.peek().is_some() && protocols.all(|name| name.eq_ignore_ascii_case(b"websocket"))
+}
+
+/// One line with one of the subprotocols offered, compared exactly, or no line (item 6).
+fn agreed_protocol(offer: &Offer, headers: &HeaderMap) -> Result<Option<Box<str>>, ConfirmError> {
+    match only(headers, &header::SEC_WEBSOCKET_PROTOCOL) {
+        Err(0) => Ok(None),
+        Err(_) => Err(ConfirmError::Protocol),
+        Ok(chosen) => {
+            let mut offered = offer.protocols.iter();
+            let agreed = offered.find(|name| name.as_bytes() == chosen);
+            agreed.cloned().map(Some).ok_or(ConfirmError::Protocol)
+        }
+    }
+}
+
+fn is_among(names: &[Box<str>], name: &[u8]) -> bool {
+    names.iter().any(|known| known.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests;

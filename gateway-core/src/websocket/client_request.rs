@@ -1,8 +1,9 @@
 //! The client's half of the opening handshake (RFC 6455 section 4.2.1).
 
-use http::request;
+use http::{HeaderMap, HeaderValue, Method, Version, header, request};
 
-use super::AcceptKey;
+use super::fields::{elements, extension_names, has_token, only};
+use super::{AcceptKey, WebSocketKey, write_upgrade};
 
 /// What a request wants to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub struct Offer {
     pub accept: AcceptKey,
     /// The subprotocols offered, in order, as written (`Sec-WebSocket-Protocol`, all lines).
     pub protocols: Vec<Box<str>>,
-    /// Whether extensions were offered (`Sec-WebSocket-Extensions`).
-    pub extensions: bool,
+    /// The names of the extensions offered, without their parameters (`Sec-WebSocket-Extensions`).
+    pub extensions: Vec<Box<str>>,
 }
 
 /// Why an attempt is refused.
@@ -54,10 +55,64 @@ impl HandshakeError {
             }
         }
     }
+
+    /// Adds the fields that the refusal needs beside its status: for a 426 the version that would
+    /// do (section 4.4), and `Upgrade`, which RFC 9110 section 15.5.22 demands.
+    pub fn write_fields(self, headers: &mut HeaderMap) {
+        if self == Self::Version {
+            headers.insert(
+                header::SEC_WEBSOCKET_VERSION,
+                HeaderValue::from_static("13"),
+            );
+            write_upgrade(headers);
+        }
+    }
 }
 
 /// Judges a request head. `has_body`: the request's framing announces a body.
+///
+/// The version is judged first, so that a client of an early draft, whose key looks different,
+/// learns which version would do.
 pub fn accept(head: &request::Parts, has_body: bool) -> Result<Upgrade, HandshakeError> {
-    let _ = (head, has_body);
-    unimplemented!()
+    if !is_attempt(head) {
+        return Ok(Upgrade::None);
+    }
+    let headers = &head.headers;
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Ok(b"13".as_slice()) {
+        return Err(HandshakeError::Version);
+    }
+    let key = match only(headers, &header::SEC_WEBSOCKET_KEY) {
+        Ok(text) => WebSocketKey::parse(text).ok_or(HandshakeError::BadKey)?,
+        Err(0) => return Err(HandshakeError::MissingKey),
+        Err(_) => return Err(HandshakeError::RepeatedKey),
+    };
+    if has_body {
+        return Err(HandshakeError::Body);
+    }
+    Ok(Upgrade::WebSocket(Offer {
+        accept: key.accept(),
+        protocols: texts(elements(headers, &header::SEC_WEBSOCKET_PROTOCOL)),
+        extensions: texts(extension_names(headers)),
+    }))
 }
+
+/// `GET`, HTTP/1.1, and both fields that ask for it, whichever lines they stand on
+/// (section 4.2.1, items 1, 3 and 4).
+fn is_attempt(head: &request::Parts) -> bool {
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && has_token(&head.headers, &header::UPGRADE, "websocket")
+        && has_token(&head.headers, &header::CONNECTION, "upgrade")
+}
+
+/// What is not ASCII is no token, so that nobody can agree on it.
+fn texts<'h>(names: impl Iterator<Item = &'h [u8]>) -> Vec<Box<str>> {
+    names
+        .filter(|name| name.is_ascii())
+        .filter_map(|name| str::from_utf8(name).ok())
+        .map(Into::into)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

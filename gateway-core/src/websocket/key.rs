@@ -1,6 +1,21 @@
 //! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept` (RFC 6455 sections 4.1 and 4.2.2).
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use http::HeaderValue;
+use sha1::{Digest as _, Sha1};
+
+/// What a key is joined with (section 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Padding is required. The four bits of the last character that belong to no byte may be anything:
+/// the RFC asks for what *decodes* to 16 bytes, RFC 4648 section 3.5 leaves those bits to the
+/// reader, and the accept value is made from the text.
+const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// A key that decodes to 16 bytes, as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,21 +28,83 @@ pub struct AcceptKey([u8; 28]);
 impl WebSocketKey {
     /// Takes base64 of exactly 16 bytes (section 4.2.1, item 5).
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let _ = text;
-        unimplemented!()
+        let text: [u8; 24] = text.try_into().ok()?;
+        let mut decoded = [0; 18];
+        let length = KEY_BASE64.decode_slice(text, &mut decoded).ok()?;
+        (length == 16).then_some(Self(text))
     }
 
     /// The accept value of this key (section 4.2.2, item 5.4).
     pub fn accept(&self) -> AcceptKey {
-        let _ = self.0;
-        unimplemented!()
+        let digest = Sha1::new()
+            .chain_update(self.0)
+            .chain_update(GUID)
+            .finalize();
+        let mut accept = [0; 28];
+        STANDARD
+            .encode_slice(digest, &mut accept)
+            .expect("20 bytes are 28 of base64");
+        AcceptKey(accept)
     }
 }
 
 impl AcceptKey {
+    /// Its text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// As a header's value.
     pub fn to_header_value(self) -> HeaderValue {
-        let _ = self.0;
-        unimplemented!()
+        HeaderValue::from_bytes(&self.0).expect("base64 is visible ASCII")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_16_decoded_bytes() {
+        let rows = [
+            // (clause, text, is a key)
+            ("1.3, the RFC's example", "dGhlIHNhbXBsZSBub25jZQ==", true),
+            (
+                "RFC 4648 3.5, loose last bits",
+                "dGhlIHNhbXBsZSBub25jZR==",
+                true,
+            ),
+            ("4.2.1 (5) + and /", "++//AAAAAAAAAAAAAAAAAA==", true),
+            ("4.2.1 (5) 15 bytes", "AAAAAAAAAAAAAAAAAAAA", false),
+            ("4.2.1 (5) 17 bytes", "AAAAAAAAAAAAAAAAAAAAAAA=", false),
+            ("4.2.1 (5) 18 bytes", "AAAAAAAAAAAAAAAAAAAAAAAA", false),
+            ("RFC 4648 3.2, no padding", "dGhlIHNhbXBsZSBub25jZQ", false),
+            ("RFC 4648 3.2, half of it", "dGhlIHNhbXBsZSBub25jZQ=", false),
+            (
+                "RFC 4648 4, URL alphabet",
+                "--__AAAAAAAAAAAAAAAAAA==",
+                false,
+            ),
+            (
+                "RFC 4648 3.3, white space",
+                "dGhlIHNhbXBs ZSBub25jZQ=",
+                false,
+            ),
+            ("empty", "", false),
+        ];
+        for (clause, text, expected) in rows {
+            let parsed = WebSocketKey::parse(text.as_bytes());
+            assert_eq!(parsed.is_some(), expected, "{clause}: {text}");
+        }
+        assert_eq!(WebSocketKey::parse(&[0xff; 24]), None);
+    }
+
+    #[test]
+    fn accept_is_the_rfcs() {
+        let key = WebSocketKey::parse(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        assert_eq!(
+            key.accept().to_header_value(),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 }
