@@ -39,20 +39,18 @@ pub fn probe_server_name(
     target: &Target,
     probe_name: Option<&str>,
 ) -> (ServerName<'static>, NameCheck) {
-    let fixed = match &settings.protocol {
-        BackendProtocol::Https(tls) => tls.server_name.as_deref(),
-        BackendProtocol::Http => None,
-    };
-    match probe_name.or(fixed) {
-        Some(name) => (
-            parse(name).unwrap_or_else(|| member_name(target)),
-            NameCheck::Verified,
-        ),
-        None if settings.host == BackendHost::FromClient => {
-            (ServerName::from(target.address.ip()), NameCheck::Unknown)
+    let known = match (probe_name, &settings.host) {
+        (Some(name), _) => parse(name),
+        (None, BackendHost::Fixed(host)) => parse(host),
+        (None, BackendHost::FromTarget) => None,
+        (None, BackendHost::FromClient) => {
+            return (ServerName::from(target.address.ip()), NameCheck::Unknown);
         }
-        None => (member_name(target), NameCheck::Verified),
-    }
+    };
+    (
+        known.unwrap_or_else(|| member_name(target)),
+        NameCheck::Verified,
+    )
 }
 
 /// Whether a probe knows the name that a certificate must bear.
