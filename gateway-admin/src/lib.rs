@@ -1,9 +1,29 @@
 //! The REST admin API. Knows the rest of the process only through [`Control`].
+//!
+//! [`router`] is the whole API, [`health_router`] the two questions of an orchestrator, [`serve()`]
+//! puts either on a socket, and [`openapi()`] describes it. `docs/admin-api.md` is its manual.
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod api;
+mod body;
+mod changes;
 mod control;
+mod document;
+mod error;
+mod guard;
+mod openapi;
+mod options;
+mod preconditions;
+mod problem;
+mod routes;
+mod serve;
 
+pub use api::{health_router, router};
 pub use control::{
     Applied, ApplyError, Control, HealthReport, MemberHealth, Precondition, Published, Write,
 };
+pub use openapi::openapi;
+pub use options::{AdminOptions, AllowedHosts, Token, TokenError};
+pub use serve::{ServeLimits, serve};

@@ -1,0 +1,64 @@
+//! Reading a request's body: bounded in size and time, and liberal about its declared type.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use gateway_core::resource::JsonTree;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use crate::document;
+use crate::error::AdminError;
+
+/// How long a body may take to arrive: a slow sender keeps nothing but its own connection, yet
+/// should not keep that for good.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The body as a tree that knows its places.
+pub(crate) async fn read_json(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<JsonTree, AdminError> {
+    accepts(headers)?;
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit));
+    let bytes = match read.await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) if is_over_limit(&error) => return Err(AdminError::BodyTooLarge { limit }),
+        Ok(Err(_)) => return Err(AdminError::BodyBroken),
+        Err(_) => {
+            let seconds = BODY_TIMEOUT.as_secs();
+            return Err(AdminError::BodyTimeout { seconds });
+        }
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|error| AdminError::NotUtf8 {
+        at: error.valid_up_to(),
+    })?;
+    document::read(text).map_err(AdminError::InvalidJson)
+}
+
+/// `curl -d` says `application/x-www-form-urlencoded`, `curl -T` says nothing: what matters is
+/// whether the body is JSON, and its parser says that better. No safety lies in the type: a page
+/// of another site is known by its `Origin`, and could not send a PUT or DELETE unasked anyway.
+/// Types that can only be a mistake are refused by name.
+fn accepts(headers: &HeaderMap) -> Result<(), AdminError> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let refused =
+        || AdminError::UnsupportedMediaType(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let value = value.to_str().map_err(|_| refused())?;
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let taken = essence == "application/json"
+        || essence.ends_with("+json")
+        || essence.starts_with("text/")
+        || essence == "application/x-www-form-urlencoded"
+        || essence == "application/octet-stream";
+    if taken { Ok(()) } else { Err(refused()) }
+}
+
+fn is_over_limit(error: &axum::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+}

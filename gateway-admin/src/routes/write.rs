@@ -1,0 +1,129 @@
+//! What all writes share: the dry run, the precondition, and the receipt.
+
+use std::sync::Arc;
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::response::{IntoResponse, Response};
+use gateway_core::config::ConfigProblem;
+use gateway_core::resource::Edit;
+use http::header::CONTENT_LOCATION;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::answer::{GATEWAY_WARNINGS, SERVER_TIMING, json, of_revision, tagged, timing};
+use crate::changes::{self, ResourceChange};
+use crate::control::{Applied, Control, Write};
+use crate::document;
+use crate::error::AdminError;
+use crate::preconditions;
+use crate::problem::{Finding, findings};
+
+/// The query of a write. What is not known is refused: a misspelt `dryRun` must not write.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WriteQuery {
+    /// Check the write, tell what it would change, and change nothing.
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
+}
+
+/// What a write did, or for a dry run would do.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Receipt {
+    /// The revision that is live now.
+    #[schema(example = 7)]
+    revision: u64,
+    /// The generation that is live now.
+    #[schema(example = 9)]
+    generation: u64,
+    /// Nothing was changed, only checked.
+    dry_run: bool,
+    /// The resource did not exist before.
+    created: bool,
+    /// Every resource that differs, by name.
+    changes: Vec<ResourceChange>,
+    /// What was accepted and is not served, or was repaired.
+    warnings: Vec<Finding>,
+    /// The resource as it is stored, without secrets; absent after a removal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    resource: Option<Value>,
+}
+
+/// Applies `edit` as the request's query and preconditions ask.
+pub(crate) async fn apply<C: Control>(
+    control: &Arc<C>,
+    query: Result<Query<WriteQuery>, QueryRejection>,
+    headers: &HeaderMap,
+    edit: Edit,
+) -> Result<(Applied, bool), AdminError> {
+    let Query(query) = query.map_err(|error| AdminError::BadQuery(error.body_text()))?;
+    let dry_run = query.dry_run;
+    let precondition = preconditions::for_write(headers)?;
+    let write = Write {
+        edit,
+        precondition,
+        dry_run,
+    };
+    Ok((control.apply(write).await?, dry_run))
+}
+
+/// 201 for what is new, else 200, with the receipt.
+pub(crate) fn receipt(
+    applied: &Applied,
+    dry_run: bool,
+    resource: Option<Value>,
+    path: &str,
+) -> Response {
+    let tag = resource.as_ref().map(document::tag);
+    let body = Receipt {
+        revision: applied.published.revision,
+        generation: applied.published.generation,
+        dry_run,
+        created: applied.created,
+        changes: changes::between(applied.before.as_deref(), &applied.after),
+        warnings: findings(&applied.warnings),
+        resource,
+    };
+    let status = if applied.created && !dry_run {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let mut response = written(json(status, &body), applied);
+    // RFC 9110 section 10.2.2: a 201 says where; nothing is there after a dry run.
+    if !dry_run
+        && let Some(tag) = tag
+        && let Ok(location) = HeaderValue::from_str(path)
+    {
+        response.headers_mut().insert(CONTENT_LOCATION, location);
+        response = tagged(response, &tag);
+    }
+    response
+}
+
+/// 204, after a removal.
+pub(crate) fn removed(applied: &Applied) -> Response {
+    written(StatusCode::NO_CONTENT.into_response(), applied)
+}
+
+fn written(mut response: Response, applied: &Applied) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(
+        SERVER_TIMING,
+        timing(applied.apply_time, applied.store_time),
+    );
+    add_warnings(headers, &applied.warnings);
+    of_revision(response, &applied.published)
+}
+
+/// How many warnings there are, for who does not read the body.
+pub(crate) fn add_warnings(headers: &mut HeaderMap, warnings: &[ConfigProblem]) {
+    headers.insert(GATEWAY_WARNINGS, warnings.len().into());
+}

@@ -1,0 +1,4 @@
+//! The API as its clients see it, over a fake process.
+
+mod fake;
+mod process;
