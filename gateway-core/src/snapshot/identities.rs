@@ -1,7 +1,7 @@
 //! Who has which id. Identity is by name or address, as `docs/reconfiguration.md` has it in a
 //! table; what is taken away and put back later is somebody new.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::slice;
@@ -18,10 +18,10 @@ use crate::name::{ListenerName, PoolName};
 pub(super) struct Identities {
     next_id: u64,
     workers: usize,
-    listeners: HashMap<ListenerName, ListenerId>,
-    targets: HashMap<(PoolName, SocketAddr), (TargetId, PerWorker<LoadCell>)>,
-    listener_ids: HashSet<ListenerId>,
-    target_ids: HashSet<TargetId>,
+    listeners: BTreeMap<ListenerName, ListenerId>,
+    targets: BTreeMap<(PoolName, SocketAddr), (TargetId, PerWorker<LoadCell>)>,
+    listener_ids: BTreeSet<ListenerId>,
+    target_ids: BTreeSet<TargetId>,
 }
 
 impl Identities {
@@ -36,10 +36,10 @@ impl Identities {
         let mut identities = Self {
             next_id: old.map_or(0, |old| old.next_id),
             workers,
-            listeners: HashMap::with_capacity(config.listeners.len()),
-            targets: HashMap::new(),
-            listener_ids: HashSet::new(),
-            target_ids: HashSet::new(),
+            listeners: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            listener_ids: BTreeSet::new(),
+            target_ids: BTreeSet::new(),
         };
         for name in config.listeners.keys() {
             let known = old.and_then(|old| old.listeners.get(name)).copied();
@@ -108,13 +108,13 @@ impl Identities {
 /// Every (pool, address, port) that some HTTP settings could reach.
 struct ConfiguredTargets<'c> {
     /// With the member's own port, or without one.
-    members: HashSet<(&'c PoolName, IpAddr, Option<NonZeroU16>)>,
-    settings_ports: HashSet<NonZeroU16>,
+    members: BTreeSet<(&'c PoolName, IpAddr, Option<NonZeroU16>)>,
+    settings_ports: BTreeSet<NonZeroU16>,
 }
 
 impl<'c> ConfiguredTargets<'c> {
     fn new(config: &'c Config, resolutions: &Resolutions) -> Self {
-        let mut members = HashSet::new();
+        let mut members = BTreeSet::new();
         for (name, pool) in &config.pools {
             for written in &pool.targets {
                 let found = addresses(&written.host, resolutions).unwrap_or_default();

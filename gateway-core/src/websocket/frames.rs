@@ -1,36 +1,19 @@
 //! Finds frame boundaries in one direction of a tunnel without reading the payload of data frames
 //! (RFC 6455 section 5).
+//!
+//! Knows nothing of extensions, messages' contents or UTF-8: those are the peers' business.
 
-/// Which way frames go, which decides whether they are masked (section 5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From client to backend: masked.
-    ToBackend,
-    /// From backend to client: not masked.
-    ToClient,
-}
+mod encode;
+mod header;
 
-/// What a frame is (section 5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opcode {
-    /// Goes on with a message.
-    Continuation,
-    /// Starts a text message.
-    Text,
-    /// Starts a binary message.
-    Binary,
-    /// Ends the connection.
-    Close,
-    /// Wants a pong.
-    Ping,
-    /// Answers a ping.
-    Pong,
-}
+pub use encode::{encode_close, encode_ping};
+pub use header::{Direction, FrameError, Opcode};
+use header::{Header, LONGEST_HEADER};
 
 /// A Close frame's payload (section 5.5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// The code; `None` for an empty payload (1005 to whoever asks).
+    /// The code; `None` for a payload that has no room for one (1005 to whoever asks).
     pub code: Option<u16>,
     /// The reason, as bytes: UTF-8 is the peers' business.
     pub reason: Vec<u8>,
@@ -61,75 +44,268 @@ pub enum FrameEvent {
     },
 }
 
-/// Why a stream is not valid framing (section 5.2); the offence's frame is not forwarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// Opcode 3-7 or 11-15.
-    #[error("reserved opcode {0:#x}")]
-    ReservedOpcode(u8),
-    /// A client's frame without a mask, or a backend's with one.
-    #[error("the mask bit is wrong for this direction")]
-    Mask,
-    /// A control frame longer than 125 bytes.
-    #[error("a control frame is longer than 125 bytes")]
-    ControlTooLong,
-    /// A control frame without FIN.
-    #[error("a control frame is fragmented")]
-    ControlFragmented,
-    /// A length not in its shortest form, or with the top bit set.
-    #[error("a length is not in its shortest form")]
-    Length,
-    /// A continuation without a start, or a start inside a message.
-    #[error("a continuation is out of place")]
-    Continuation,
-}
-
-/// Follows one direction. Its state is small: a header's bytes, what is left of the payload.
-/// A control frame's payload is kept only while one is passing.
+/// Follows one direction.
+///
+/// Its state is small, and on the heap only while a control frame is split over two reads.
+///
+/// Everything handed to [`FrameTracker::advance`] may be forwarded at once, but for what it
+/// refuses. Of a header that is split over two reads, the first part has then been forwarded
+/// before its second part can show an error: the peer sees a frame that never comes to its end.
+/// [`FrameTracker::at_boundary`] tells afterwards whether a frame of our own may still follow.
 #[derive(Debug)]
 pub struct FrameTracker {
+    state: State,
     direction: Direction,
+    /// A message has begun, and the current data frame, if any, is not its last.
+    in_message: bool,
+}
+
+const _: () = assert!(size_of::<FrameTracker>() <= 24, "two for every tunnel");
+
+#[derive(Debug)]
+enum State {
+    /// In a header, of which `have` bytes are known; none: at a boundary.
+    Header {
+        bytes: [u8; LONGEST_HEADER],
+        have: u8,
+    },
+    /// In a data frame's payload, which is not yet at its end.
+    Data { left: u64 },
+    /// In a control frame's payload, which is not yet at its end.
+    Control(Box<Control>),
+    /// At an offence, in a frame that began in the bytes of the same call or before.
+    Failed { error: FrameError, clean: bool },
+}
+
+/// A control frame, as far as it has come.
+#[derive(Debug)]
+struct Control {
+    opcode: Opcode,
+    mask: Option<[u8; 4]>,
+    length: usize,
+    payload: Vec<u8>,
 }
 
 impl FrameTracker {
     /// Starts at a frame boundary.
     pub fn new(direction: Direction) -> Self {
-        Self { direction }
+        Self {
+            state: State::BOUNDARY,
+            direction,
+            in_message: false,
+        }
     }
 
-    /// Takes in the next bytes of the stream and tells `on_event` what they completed. Returns how
-    /// many bytes may be forwarded: all of them, or up to the start of the offending frame.
+    /// Takes in the next bytes of the stream and tells `on_event` what they completed. Payload of
+    /// data frames is passed over without being looked at, and nothing is allocated but for the
+    /// payload of control frames.
+    ///
+    /// # Errors
+    /// With how many of `bytes` may be forwarded: those before the offending frame, none if it began
+    /// in an earlier call. There is no way on after an error: the same comes again.
     pub fn advance(
         &mut self,
         bytes: &[u8],
-        on_event: impl FnMut(FrameEvent),
+        mut on_event: impl FnMut(FrameEvent),
     ) -> Result<(), (usize, FrameError)> {
-        let _ = (bytes, on_event, self.direction);
-        unimplemented!()
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            at += match &mut self.state {
+                State::Data { left } => {
+                    let taken = (*left).min(rest.len() as u64);
+                    *left -= taken;
+                    if *left == 0 {
+                        self.end_data_frame(&mut on_event);
+                    }
+                    // At most `rest.len()`.
+                    taken as usize
+                }
+                State::Header { bytes: known, have } => {
+                    let mut joined = *known;
+                    let (have, joined) = join(&mut joined, *have, rest);
+                    match Header::parse(joined, self.direction, self.in_message) {
+                        Ok(Some(header)) => {
+                            self.begin_frame(&header, &mut on_event);
+                            header.size - have
+                        }
+                        Ok(None) => {
+                            self.state = State::in_header(joined);
+                            rest.len()
+                        }
+                        Err(error) => {
+                            let clean = have == 0;
+                            self.state = State::Failed { error, clean };
+                            return Err((at, error));
+                        }
+                    }
+                }
+                State::Control(control) => {
+                    let taken = control.take(rest);
+                    if let Some(event) = control.event_at_end() {
+                        self.state = State::BOUNDARY;
+                        on_event(event);
+                    }
+                    taken
+                }
+                State::Failed { error, .. } => return Err((0, *error)),
+            };
+        }
+        Ok(())
     }
 
-    /// Whether the stream stands between two frames, where a frame of our own may go.
+    /// Whether what may be forwarded of the stream so far ends between two frames, where a frame of
+    /// our own may go.
     pub fn at_boundary(&self) -> bool {
-        unimplemented!()
+        match self.state {
+            State::Header { have, .. } => have == 0,
+            State::Data { .. } | State::Control(_) => false,
+            State::Failed { clean, .. } => clean,
+        }
     }
 
     /// The offset in `bytes` of the first frame boundary at or after the current position, were they
     /// the stream's next bytes; `None` if they hold none. Changes nothing.
     pub fn next_boundary(&self, bytes: &[u8]) -> Option<usize> {
-        let _ = bytes;
-        unimplemented!()
+        if self.at_boundary() {
+            return Some(0);
+        }
+        let left = match &self.state {
+            State::Data { left } => *left,
+            State::Control(control) => control.left() as u64,
+            State::Header { bytes: known, have } => {
+                let mut joined = *known;
+                let (have, joined) = join(&mut joined, *have, bytes);
+                let parsed = Header::parse(joined, self.direction, self.in_message);
+                let header = parsed.ok().flatten()?;
+                // A header is at most 14 bytes, a length below 2^63.
+                (header.size - have) as u64 + header.length
+            }
+            State::Failed { .. } => return None,
+        };
+        usize::try_from(left)
+            .ok()
+            .filter(|&left| left <= bytes.len())
+    }
+
+    fn begin_frame(&mut self, header: &Header, on_event: &mut impl FnMut(FrameEvent)) {
+        let Header {
+            opcode,
+            fin,
+            length,
+            mask,
+            ..
+        } = *header;
+        on_event(FrameEvent::Header {
+            opcode,
+            fin,
+            length,
+        });
+        if !opcode.is_control() {
+            self.in_message = !fin;
+            self.state = State::Data { left: length };
+            if length == 0 {
+                self.end_data_frame(on_event);
+            }
+            return;
+        }
+        let mut control = Control {
+            opcode,
+            mask,
+            // At most 125: the header was parsed.
+            length: length as usize,
+            payload: Vec::new(),
+        };
+        if let Some(event) = control.event_at_end() {
+            self.state = State::BOUNDARY;
+            on_event(event);
+        } else {
+            self.state = State::Control(Box::new(control));
+        }
+    }
+
+    fn end_data_frame(&mut self, on_event: &mut impl FnMut(FrameEvent)) {
+        self.state = State::BOUNDARY;
+        if !self.in_message {
+            on_event(FrameEvent::MessageEnd);
+        }
     }
 }
 
-/// Writes a Close frame (section 5.5.1), masked with `mask` towards a backend.
-/// A reason over 123 bytes is cut at a character.
-pub fn encode_close(code: u16, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
-    let _ = (code, reason, mask);
-    unimplemented!()
+impl State {
+    const BOUNDARY: Self = Self::Header {
+        bytes: [0; LONGEST_HEADER],
+        have: 0,
+    };
+
+    /// In a header that has begun with `known`, less than a whole one.
+    fn in_header(known: &[u8]) -> Self {
+        let mut bytes = [0; LONGEST_HEADER];
+        bytes[..known.len()].copy_from_slice(known);
+        Self::Header {
+            bytes,
+            // At most 14.
+            have: known.len() as u8,
+        }
+    }
 }
 
-/// Writes a Ping frame (section 5.5.2) with at most 125 bytes of `payload`.
-pub fn encode_ping(payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-    let _ = (payload, mask);
-    unimplemented!()
+/// The header's bytes that are known, and as many of the next as a header could have.
+fn join<'b>(known: &'b mut [u8; LONGEST_HEADER], have: u8, next: &'b [u8]) -> (usize, &'b [u8]) {
+    let have = usize::from(have);
+    if have == 0 {
+        return (0, &next[..next.len().min(LONGEST_HEADER)]);
+    }
+    let taken = next.len().min(LONGEST_HEADER - have);
+    known[have..have + taken].copy_from_slice(&next[..taken]);
+    (have, &known[..have + taken])
 }
+
+impl Control {
+    fn left(&self) -> usize {
+        self.length - self.payload.len()
+    }
+
+    /// Takes payload from the beginning of `bytes`; returns how much.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.left().min(bytes.len());
+        self.payload.reserve_exact(self.left());
+        self.payload.extend_from_slice(&bytes[..taken]);
+        taken
+    }
+
+    /// What has passed, once all of it has.
+    fn event_at_end(&mut self) -> Option<FrameEvent> {
+        if self.left() > 0 {
+            return None;
+        }
+        let mut payload = std::mem::take(&mut self.payload);
+        if let Some(mask) = self.mask {
+            encode::apply_mask(&mut payload, mask);
+        }
+        Some(match self.opcode {
+            Opcode::Close => FrameEvent::Close(CloseFrame::from_payload(payload)),
+            opcode @ (Opcode::Ping
+            | Opcode::Pong
+            | Opcode::Continuation
+            | Opcode::Text
+            | Opcode::Binary) => FrameEvent::Control { opcode, payload },
+        })
+    }
+}
+
+impl CloseFrame {
+    fn from_payload(mut payload: Vec<u8>) -> Self {
+        let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+        if code.is_some() {
+            payload.drain(..2);
+        }
+        Self {
+            code,
+            reason: payload,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Pools as spoken to by HTTP settings: only those that a rule reaches, each once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ pub(super) struct Backends<'c> {
     config: &'c Config,
     resolutions: &'c Resolutions,
     workers: usize,
-    previous: HashMap<Key<'c>, &'c Arc<Backend>>,
+    previous: BTreeMap<Key<'c>, &'c Arc<Backend>>,
     cells_fit: bool,
-    by_key: HashMap<Key<'c>, usize>,
+    by_key: BTreeMap<Key<'c>, usize>,
     list: Vec<Arc<Backend>>,
 }
 
@@ -43,7 +43,7 @@ impl<'c> Backends<'c> {
                 .map(|old| ((&old.pool, &old.settings_name), old))
                 .collect(),
             cells_fit: previous.is_some_and(|previous| previous.workers == workers),
-            by_key: HashMap::new(),
+            by_key: BTreeMap::new(),
             list: Vec::new(),
         }
     }
@@ -78,7 +78,7 @@ impl<'c> Backends<'c> {
         let pool = self.config.pools.get(pool_name)?;
         let settings = self.config.http_settings.get(settings_name)?;
         let old = self.previous.get(&(pool_name, settings_name)).copied();
-        let health: HashMap<SocketAddr, &Arc<HealthCell>> = old
+        let health: BTreeMap<SocketAddr, &Arc<HealthCell>> = old
             .iter()
             .flat_map(|old| &old.targets)
             .map(|target| (target.address, &target.health))
@@ -147,8 +147,8 @@ impl<'c> Members<'c> {
     fn of(pool: &'c BackendPool, settings: &HttpSettings, resolutions: &Resolutions) -> Self {
         let mut found = Vec::with_capacity(pool.targets.len());
         let mut unresolved = Vec::new();
-        let mut seen = HashSet::with_capacity(pool.targets.len());
-        let mut unresolved_seen = HashSet::new();
+        let mut seen = BTreeSet::new();
+        let mut unresolved_seen = BTreeSet::new();
         for written in &pool.targets {
             let port = written.port.unwrap_or(settings.port).get();
             match addresses(&written.host, resolutions) {

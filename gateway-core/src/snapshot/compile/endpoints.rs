@@ -1,6 +1,6 @@
 //! Listeners gathered by the address that they are bound to.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::snapshot::{
 /// is spoken there: one that differs cannot share it.
 pub(super) struct Endpoints<'c> {
     options: &'c CompileOptions,
-    ids: HashMap<SocketAddr, EndpointId>,
-    by_bind: HashMap<SocketAddr, usize>,
+    ids: BTreeMap<SocketAddr, EndpointId>,
+    by_bind: BTreeMap<SocketAddr, usize>,
     drafts: Vec<Draft<'c>>,
     unserved: Vec<UnservedListener>,
 }
@@ -34,7 +34,7 @@ impl<'c> Endpoints<'c> {
         Self {
             options,
             ids: endpoints.iter().map(|old| (old.bind, old.id)).collect(),
-            by_bind: HashMap::new(),
+            by_bind: BTreeMap::new(),
             drafts: Vec::new(),
             unserved: Vec::new(),
         }

@@ -7,7 +7,7 @@
 //! Two rules of the same rank stand in the order of their names. Of two rules for one listener the
 //! better ranked counts. How specific a host name is has no say.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::config::{Config, Listener, RoutingRule};
 use crate::name::{ListenerName, RuleName};
@@ -26,7 +26,7 @@ pub(super) fn listeners(config: &Config) -> Vec<Ranked<'_>> {
     rules.sort_by_key(|(_, rule)| (rule.priority.is_none(), rule.priority, rule.position));
 
     let mut ranked = Vec::with_capacity(config.listeners.len());
-    let mut placed = HashSet::new();
+    let mut placed = BTreeSet::new();
     for (rule_name, rule) in rules {
         let Some((name, listener)) = config.listeners.get_key_value(&rule.listener) else {
             continue;
