@@ -4,6 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod proxy_protocol;
+mod tls;
+mod tunnel;
+
 use std::sync::Arc;
 use std::time::Duration;
 

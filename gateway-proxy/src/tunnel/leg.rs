@@ -1,0 +1,108 @@
+//! One side of a tunnel: a TCP connection, in the clear or under TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use gateway_net::dial::BackendStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection that a tunnel reads from and writes to.
+#[derive(Debug)]
+pub(crate) enum Leg {
+    /// TCP in the clear, either side.
+    Plain(TcpStream),
+    /// A client under TLS that ends here.
+    ClientTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// A backend under TLS that starts here.
+    BackendTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl From<TcpStream> for Leg {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(stream)
+    }
+}
+
+impl From<Box<tokio_rustls::server::TlsStream<TcpStream>>> for Leg {
+    fn from(stream: Box<tokio_rustls::server::TlsStream<TcpStream>>) -> Self {
+        Self::ClientTls(stream)
+    }
+}
+
+impl From<BackendStream> for Leg {
+    fn from(stream: BackendStream) -> Self {
+        match stream {
+            BackendStream::Plain(stream) => Self::Plain(stream),
+            BackendStream::Tls(stream) => Self::BackendTls(stream),
+        }
+    }
+}
+
+impl Leg {
+    /// Whether a write may stay behind in the leg until it is flushed.
+    pub(super) fn holds_writes(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::ClientTls(_) | Self::BackendTls(_) => true,
+        }
+    }
+
+    /// The socket beneath.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::ClientTls(stream) => stream.get_ref().0,
+            Self::BackendTls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Reads; an empty read is the peer's FIN (under TLS, its `close_notify`).
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::ClientTls(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::BackendTls(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::ClientTls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::BackendTls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::ClientTls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::BackendTls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    /// Sends FIN (under TLS, `close_notify` before it).
+    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::ClientTls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::BackendTls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    /// Makes the coming close a reset, which drops what the kernel has not sent yet.
+    pub(super) fn reset_on_close(&self) {
+        // Fails only for a socket that is gone already.
+        let _ = self.tcp().set_zero_linger();
+    }
+}

@@ -1,0 +1,243 @@
+//! All tunnels of one worker: opening, finding those whose listener or target is gone, draining.
+//!
+//! One task paces each drain and holds its deadline, so that an idle tunnel needs no timer.
+
+mod pace;
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use gateway_core::snapshot::{ListenerId, Snapshot, TargetId};
+use rustls::crypto::{SecureRandom, aws_lc_rs};
+use slab::Slab;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::Instant;
+
+use super::driver::{Tunnel, TunnelAbout};
+use super::leg::Leg;
+use super::machine::{CloseOrder, Machine, READ_LIMIT};
+
+/// Names a tunnel among those of its worker, once and for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TunnelKey {
+    slot: usize,
+    serial: u64,
+}
+
+/// What a tunnel is told from outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order {
+    /// End by the WebSocket protocol.
+    Close(CloseOrder),
+    /// End now.
+    Cut,
+}
+
+/// What the set knows of a tunnel.
+struct Entry {
+    serial: u64,
+    listener: ListenerId,
+    target: TargetId,
+    drain_timeout: Duration,
+    draining: bool,
+    order: Option<Order>,
+    waker: Option<Waker>,
+}
+
+/// The tunnels of one worker. Lives on that worker's thread, in its `LocalSet`.
+pub(crate) struct TunnelSet {
+    entries: RefCell<Slab<Entry>>,
+    next_serial: Cell<u64>,
+    /// What all tunnels of the worker read into, one turn at a time.
+    scratch: RefCell<Box<[u8]>>,
+    emptied: Notify,
+    random: &'static dyn SecureRandom,
+}
+
+impl Default for TunnelSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TunnelSet {
+    /// An empty set.
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: RefCell::default(),
+            next_serial: Cell::new(0),
+            scratch: RefCell::new(vec![0; READ_LIMIT].into_boxed_slice()),
+            emptied: Notify::new(),
+            random: aws_lc_rs::default_provider().secure_random,
+        }
+    }
+
+    /// Opens a tunnel as a task of its own. `client_first` and `backend_first` are what arrived
+    /// behind either head; they are copied, and go first.
+    ///
+    /// # Panics
+    /// Outside a `LocalSet`.
+    pub(crate) fn open(
+        self: &Rc<Self>,
+        client: Leg,
+        client_first: &[u8],
+        backend: Leg,
+        backend_first: &[u8],
+        about: TunnelAbout,
+    ) {
+        let serial = self.next_serial.get();
+        self.next_serial.set(serial + 1);
+        let slot = self.entries.borrow_mut().insert(Entry {
+            serial,
+            listener: about.listener,
+            target: about.target,
+            drain_timeout: about.drain_timeout,
+            draining: false,
+            order: None,
+            waker: None,
+        });
+        let machine = Machine::new(client_first, backend_first, self.mask());
+        let key = TunnelKey { slot, serial };
+        let tunnel = Tunnel::new(Rc::clone(self), key, (client, backend), machine, about);
+        // The set is the task's owner: it knows of it until the task drops its entry.
+        drop(spawn_local(tunnel));
+    }
+
+    /// How many tunnels are open.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Whether none is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.borrow().is_empty()
+    }
+
+    /// Starts to drain the tunnels whose listener or target `snapshot` no longer has, each within
+    /// the time that its settings gave it. Tunnels that drain already go on doing so.
+    pub(crate) fn refresh(self: &Rc<Self>, snapshot: &Snapshot) {
+        if self.is_empty() {
+            return;
+        }
+        let routes = snapshot.routes.iter();
+        let listeners: BTreeSet<_> = routes.map(|route| route.listener_id).collect();
+        let targets = snapshot
+            .backends
+            .iter()
+            .flat_map(|backend| &backend.targets);
+        let targets: BTreeSet<_> = targets.map(|target| target.id).collect();
+        self.start_drain("going away", |entry| {
+            let stays = listeners.contains(&entry.listener) && targets.contains(&entry.target);
+            (!stays && !entry.draining).then_some(entry.drain_timeout)
+        });
+    }
+
+    /// Drains every tunnel for the end of the process and returns when none is left: at `deadline`
+    /// from now, plus a moment for the last FINs, at the latest.
+    pub(crate) async fn drain_all(self: &Rc<Self>, deadline: Duration) {
+        self.start_drain("shutting down", |_| Some(deadline));
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Drains the tunnels for which `time` gives a time: Close frames spread over its first half,
+    /// then the cut.
+    fn start_drain(
+        self: &Rc<Self>,
+        reason: &'static str,
+        time: impl Fn(&Entry) -> Option<Duration>,
+    ) {
+        let mut chosen = Vec::new();
+        for (slot, entry) in &mut *self.entries.borrow_mut() {
+            if let Some(time) = time(entry) {
+                entry.draining = true;
+                let serial = entry.serial;
+                chosen.push((TunnelKey { slot, serial }, time));
+            }
+        }
+        if chosen.is_empty() {
+            return;
+        }
+        let steps = pace::plan(&chosen, fastrand::f64);
+        let set = Rc::clone(self);
+        drop(spawn_local(
+            async move { set.run_drain(steps, reason).await },
+        ));
+    }
+
+    async fn run_drain(&self, steps: Vec<pace::Step>, reason: &'static str) {
+        let start = Instant::now();
+        for step in steps {
+            tokio::time::sleep_until(start + step.after).await;
+            let order = match step.action {
+                pace::Action::Cut => Order::Cut,
+                pace::Action::Close => Order::Close(CloseOrder {
+                    code: 1001,
+                    reason,
+                    mask: self.mask(),
+                }),
+            };
+            self.order(step.key, order);
+        }
+    }
+
+    fn order(&self, key: TunnelKey, order: Order) {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(key.slot);
+        if let Some(entry) = entry.filter(|entry| entry.serial == key.serial) {
+            entry.order = Some(order);
+            if let Some(waker) = &entry.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// What the tunnel `key` was told, once; whoever tells it something next wakes `waker`.
+    pub(super) fn take_order(&self, key: TunnelKey, waker: &Waker) -> Option<Order> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(key.slot)?;
+        if !entry
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            entry.waker = Some(waker.clone());
+        }
+        entry.order.take()
+    }
+
+    /// The tunnel `key` has ended.
+    pub(super) fn remove(&self, key: TunnelKey) {
+        let mut entries = self.entries.borrow_mut();
+        entries.try_remove(key.slot);
+        if entries.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// The buffer to read into, for one turn.
+    pub(super) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
+    }
+
+    /// A masking key that nobody can foretell (RFC 6455 section 5.3).
+    fn mask(&self) -> [u8; 4] {
+        let mut mask = [0; 4];
+        // Without random numbers TLS would have failed long ago; a key that can be foretold masks
+        // nothing of a peer's here, only our own Close frame.
+        let _ = self.random.fill(&mut mask);
+        mask
+    }
+}
+
+#[cfg(test)]
+mod tests;
