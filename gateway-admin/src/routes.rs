@@ -89,3 +89,42 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
     };
     AdminError::MethodNotAllowed { method, path, hint }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document;
+
+    /// Never runs; only its type is needed.
+    enum Nobody {}
+
+    impl Control for Nobody {
+        fn published(&self) -> crate::Published {
+            match *self {}
+        }
+        async fn apply(&self, _: crate::Write) -> Result<crate::Applied, crate::ApplyError> {
+            match *self {}
+        }
+        fn backend_health(&self) -> Vec<crate::HealthReport> {
+            match *self {}
+        }
+        fn ready(&self) -> Result<(), String> {
+            match *self {}
+        }
+        fn metrics(&self) -> String {
+            match *self {}
+        }
+    }
+
+    /// The other direction, that what is described is served, is asked of the running router.
+    #[test]
+    fn every_route_is_described() {
+        let described = crate::openapi().paths.paths;
+        for (path, _) in routes::<Nobody>() {
+            for &collection in document::COLLECTIONS {
+                let path = path.replace("{collection}", document::wire_name(collection));
+                assert!(described.contains_key(&path), "{path}");
+            }
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! The API as its clients see it, over a fake process.
 
 mod fake;
+mod openapi;
 mod process;

@@ -1,0 +1,199 @@
+//! What every operation has in common: headers, refusals, and the token.
+
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    Components, ContentBuilder, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+};
+
+/// Refusals, by status: the name of the component, and when.
+const REFUSALS: [(u16, &str, &str); 13] = [
+    (
+        400,
+        "BadRequest",
+        "The body, the query or a precondition cannot be understood, or the document is not valid: `error.details` has every finding with its place.",
+    ),
+    (
+        401,
+        "Unauthorized",
+        "A token is set, and the request has none or another.",
+    ),
+    (
+        403,
+        "Forbidden",
+        "The request comes from a page of another site.",
+    ),
+    (
+        404,
+        "NotFound",
+        "There is none of that name, or no configuration yet.",
+    ),
+    (408, "RequestTimeout", "The body did not arrive in time."),
+    (
+        409,
+        "Conflict",
+        "The configuration is read from a file, an address cannot be listened on, or something refers to what would be deleted.",
+    ),
+    (
+        412,
+        "PreconditionFailed",
+        "`If-Match` or `If-None-Match` does not hold; `ETag` has the current tag.",
+    ),
+    (413, "PayloadTooLarge", "The body is longer than is read."),
+    (
+        415,
+        "UnsupportedMediaType",
+        "The body's type cannot be JSON.",
+    ),
+    (421, "MisdirectedRequest", "`Host` is no name of this API."),
+    (
+        500,
+        "InternalServerError",
+        "The gateway failed; its log has the cause under `requestId`.",
+    ),
+    (503, "ServiceUnavailable", "The gateway is shutting down."),
+    (
+        405,
+        "MethodNotAllowed",
+        "The method is not for this path; `Allow` has those that are.",
+    ),
+];
+
+/// Headers of every answer: name, and what it says.
+const HEADERS: [(&str, &str, Type); 3] = [
+    (
+        "Gateway-Revision",
+        "The revision that is live: counts what users changed.",
+        Type::Integer,
+    ),
+    (
+        "Gateway-Generation",
+        "The generation that is live: counts new DNS answers and certificates too.",
+        Type::Integer,
+    ),
+    (
+        "X-Request-Id",
+        "Names the request in the gateway's log.",
+        Type::String,
+    ),
+];
+
+const TOKEN: &str = "token";
+
+/// Adds the components and refers every operation to them.
+pub(super) fn add(api: &mut OpenApi) {
+    add_components(api.components.get_or_insert_default());
+    for (path, item) in &mut api.paths.paths {
+        let open = path == "/healthz" || path == "/readyz";
+        let named = path.ends_with("/{name}");
+        for (method, operation) in operations(item) {
+            let mut statuses = vec![403, 421, 500];
+            if !open {
+                statuses.push(401);
+                operation.security = Some(vec![
+                    SecurityRequirement::new::<_, [&str; 0], &str>(TOKEN, []),
+                    SecurityRequirement::default(),
+                ]);
+            }
+            if path.starts_with("/v1/") && path != "/v1/backendHealth" {
+                statuses.extend([400, 412]);
+            }
+            if named && method != Method::Put {
+                statuses.push(404);
+            }
+            match method {
+                Method::Get => {}
+                Method::Put => statuses.extend([408, 409, 413, 415, 503]),
+                Method::Delete => statuses.extend([409, 503]),
+            }
+            finish(operation, &statuses);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Get,
+    Put,
+    Delete,
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let all = [
+        (Method::Get, &mut item.get),
+        (Method::Put, &mut item.put),
+        (Method::Delete, &mut item.delete),
+    ];
+    let all = all.into_iter();
+    all.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+fn finish(operation: &mut Operation, statuses: &[u16]) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(Response { headers, .. }) = response else {
+            continue;
+        };
+        for (name, ..) in HEADERS {
+            let header = Ref::new(format!("#/components/headers/{name}"));
+            headers.insert(name.to_owned(), RefOr::Ref(header));
+        }
+    }
+    for (status, name, _) in REFUSALS {
+        if statuses.contains(&status) {
+            let refusal = Ref::new(format!("#/components/responses/{name}"));
+            let responses = &mut operation.responses.responses;
+            responses.insert(status.to_string(), RefOr::Ref(refusal));
+        }
+    }
+}
+
+fn add_components(components: &mut Components) {
+    for (name, about, kind) in HEADERS {
+        let header = header(about, kind);
+        components.headers.insert(name.to_owned(), RefOr::T(header));
+    }
+    for (status, name, about) in REFUSALS {
+        let response = refusal(status, about);
+        components
+            .responses
+            .insert(name.to_owned(), RefOr::T(response));
+    }
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("Needed where the gateway was started with a token."));
+    let token = SecurityScheme::Http(token.build());
+    components
+        .security_schemes
+        .insert(TOKEN.to_owned(), RefOr::T(token));
+}
+
+fn header(about: &str, kind: Type) -> Header {
+    let schema = ObjectBuilder::new().schema_type(kind);
+    let header = HeaderBuilder::new().schema(Some(schema));
+    header.description(Some(about)).build()
+}
+
+fn refusal(status: u16, about: &str) -> Response {
+    let problem = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let mut response = ResponseBuilder::new()
+        .description(about)
+        .content("application/problem+json", problem);
+    let extra = match status {
+        401 => Some(("WWW-Authenticate", "How to authenticate (RFC 6750).")),
+        405 => Some(("Allow", "The methods of this path.")),
+        412 => Some(("ETag", "The current tag.")),
+        _ => None,
+    };
+    if let Some((name, about)) = extra {
+        response = response.header(name, header(about, Type::String));
+    }
+    for (name, ..) in HEADERS {
+        let reference = Ref::new(format!("#/components/headers/{name}"));
+        response = response.header_ref(name, reference);
+    }
+    response.build()
+}
