@@ -52,6 +52,13 @@ pub async fn serve<L: Listener>(
 ) {
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(limits.connections));
+    let cut = CancellationToken::new();
+    let server = Server {
+        tls,
+        router,
+        head_timeout: limits.head_timeout,
+        shutdown: shutdown.clone(),
+    };
     loop {
         // The permit comes first: what is not accepted waits in the kernel, not in our memory.
         let accepted = async {
@@ -63,50 +70,59 @@ pub async fn serve<L: Listener>(
             accepted = accepted => accepted,
             () = shutdown.cancelled() => break,
         };
-        let (tls, router) = (tls.clone(), router.clone());
-        let (head_timeout, shutdown) = (limits.head_timeout, shutdown.clone());
+        let (server, cut) = (server.clone(), cut.clone());
         connections.spawn(async move {
-            match tls {
-                None => connection(stream, router, head_timeout, shutdown).await,
-                Some(tls) => match tokio::time::timeout(head_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, router, head_timeout, shutdown).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake with the API failed"),
-                    Err(_) => tracing::debug!("TLS handshake with the API timed out"),
-                },
-            }
+            cut.run_until_cancelled(server.connection(stream)).await;
             drop(permit);
         });
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(limits.shutdown_timeout, connections.wait())
-        .await
-        .is_err()
-    {
+    let finished = tokio::time::timeout(limits.shutdown_timeout, connections.wait()).await;
+    if finished.is_err() {
         let open = connections.len();
-        tracing::warn!(open, "requests to the API were cut off by the shutdown");
+        tracing::warn!(open, "requests to the API are cut off by the shutdown");
+        cut.cancel();
+        connections.wait().await;
     }
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+/// What every connection needs.
+#[derive(Clone)]
+struct Server {
+    tls: Option<TlsAcceptor>,
     router: Router,
     head_timeout: Duration,
     shutdown: CancellationToken,
-) {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut served = std::pin::pin!(served);
-    let result = tokio::select! {
-        result = &mut served => result,
-        () = shutdown.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+}
+
+impl Server {
+    async fn connection(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Some(tls) = &self.tls else {
+            return self.http(stream).await;
+        };
+        match tokio::time::timeout(self.head_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake with the API failed"),
+            Err(_) => tracing::debug!("TLS handshake with the API timed out"),
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection to the API ended early");
+    }
+
+    async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.head_timeout)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
+        let mut served = std::pin::pin!(served);
+        let result = tokio::select! {
+            result = &mut served => result,
+            () = self.shutdown.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a connection to the API ended early");
+        }
     }
 }
