@@ -10,6 +10,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::fake::Fake;
 
@@ -29,7 +30,7 @@ async fn start(limits: ServeLimits, tls: Option<TlsAcceptor>) -> Server {
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let router = router(Arc::new(Fake::default()), AdminOptions::default());
-    let served = tokio::spawn(serve(listener, tls, router, limits, shutdown.clone()));
+    let served = TaskTracker::new().spawn(serve(listener, tls, router, limits, shutdown.clone()));
     Server {
         address,
         shutdown,
@@ -163,7 +164,7 @@ async fn unix_sockets_are_served_too() {
     let listener = UnixListener::bind(&path).unwrap();
     let router = health_router(Arc::new(Fake::default()));
     let limits = ServeLimits::default();
-    tokio::spawn(serve(
+    TaskTracker::new().spawn(serve(
         listener,
         None,
         router,
