@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -40,7 +41,16 @@ pub enum DialError {
         /// Who.
         address: SocketAddr,
     },
-    /// Unreachable, out of descriptors ...
+    /// This machine has no descriptor, port or memory left. Says nothing of the target.
+    #[error("connecting to {address}: this machine is out of descriptors, ports or memory")]
+    Exhausted {
+        /// Who could not be asked.
+        address: SocketAddr,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// Unreachable, reset ...
     #[error("connecting to {address}")]
     Connect {
         /// Who.
@@ -90,10 +100,23 @@ pub async fn connect_tcp(address: SocketAddr) -> Result<TcpStream, DialError> {
     connecting.await.map_err(|source| {
         if source.kind() == io::ErrorKind::ConnectionRefused {
             DialError::Refused { address }
+        } else if is_exhaustion(&source) {
+            DialError::Exhausted { address, source }
         } else {
             DialError::Connect { address, source }
         }
     })
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    const LOCAL: [Errno; 5] = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| LOCAL.contains(&errno))
 }
 
 /// The second half of [`connect`]: TLS over `tcp`, which leads to `address`.

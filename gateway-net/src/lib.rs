@@ -7,4 +7,5 @@ pub mod backend_tls;
 pub mod certificates;
 pub mod dial;
 pub mod dns;
+pub mod files;
 pub mod material;
