@@ -32,6 +32,15 @@ pub struct BackendTlsName {
     pub name: ServerName<'static>,
 }
 
+impl PartialEq for BackendTlsName {
+    /// The same configuration, not one that looks the same: sessions belong to it.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && self.name == other.name
+    }
+}
+
+impl Eq for BackendTlsName {}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
