@@ -5,6 +5,7 @@
 //! place where order matters, rules without a priority, is kept in [`RoutingRule::position`].
 
 mod backend_pool;
+mod collector;
 mod diff;
 mod http_settings;
 mod limits;
@@ -24,11 +25,14 @@ pub use diff::{Change, diff};
 pub use http_settings::{BackendHost, BackendProtocol, BackendTls, HttpSettings};
 pub use limits::Limits;
 pub use listener::{FrontendAddress, HostNames, HostPattern, Listener, ListenerProtocol};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, parse_in};
 pub use probe::{Probe, ProbeHost, ProbeMatch, ProbeProtocol, StatusRange};
 pub use problems::{ConfigProblem, ConfigProblems, Position, Severity};
 pub use routing_rule::{Balancing, RoutingRule};
 pub use tls::{Certificate, CertificateSource, Secret, TrustedRoot};
+
+pub(crate) use collector::Collector;
+pub(crate) use problems::position;
 
 use crate::name::{
     CertificateName, HttpSettingsName, ListenerName, PoolName, ProbeName, RuleName, TrustedRootName,

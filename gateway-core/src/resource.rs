@@ -1,19 +1,51 @@
 //! The document as its user wrote it: Application Gateway's JSON shape.
 //!
-//! Reading goes through [`JsonTree`], which knows its spans; serde derives only write.
+//! Reading goes through [`JsonTree`], which knows its spans; serde derives only write. What is
+//! written is canonical: camelCase names, canonical enum values, no read-only properties, no
+//! secrets, references as they were given. Reading it back gives an equal document.
+//!
+//! The types keep what is there; whether it makes sense is judged in [`config`](crate::config).
 
+mod backend;
+mod collection;
 mod edit;
+mod frontend;
+mod gateway;
+mod pointer;
+mod read;
+mod reference;
+mod rules;
+mod secret;
+mod suggest;
+mod tls;
 mod tree;
+mod unserved;
 
-pub use edit::{Collection, Edit, EditError, Edited, apply_edit};
+pub use backend::*;
+pub use collection::{Collection, UnknownCollection};
+pub use edit::{Edit, EditError, Edited, apply_edit};
+pub use frontend::*;
+pub use gateway::*;
+pub use reference::Reference;
+pub use rules::*;
+pub use secret::SecretText;
+pub use tls::*;
 pub use tree::JsonTree;
+pub use unserved::*;
 
-/// `Microsoft.Network/applicationGateways`: the whole document (reference section 1).
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct ApplicationGateway {
-    /// The gateway's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+pub(crate) use pointer::Pointer;
+pub(crate) use read::INVALID_VALUE;
+pub(crate) use suggest::{nearest, shown};
+pub(crate) use tree::{Node, NodeValue};
+
+/// What all named resources have in common.
+pub(crate) trait Resource {
+    /// What is inside `properties`.
+    type Properties;
+
+    /// Its name, if it could be read.
+    fn name(&self) -> Option<&str>;
+
+    /// What it is.
+    fn properties(&self) -> &Self::Properties;
 }

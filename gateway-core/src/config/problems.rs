@@ -57,3 +57,13 @@ impl fmt::Display for ConfigProblems {
         write!(f, "the document has {} error(s)", errors.count())
     }
 }
+
+/// Line and column of the byte at `offset` of `text`.
+pub(crate) fn position(text: &str, offset: usize) -> Position {
+    let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Position {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    }
+}

@@ -1,14 +1,7 @@
 //! One change to a document: the whole of it, or one resource of a collection.
 
-use super::{ApplicationGateway, JsonTree};
+use super::{ApplicationGateway, Collection, JsonTree};
 use crate::config::{ConfigProblems, Parsed};
-
-/// A collection of named resources, by its name on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Collection {
-    /// `httpListeners` (and so on for every collection of reference section 1.1).
-    HttpListeners,
-}
 
 /// What a writer wants.
 #[derive(Debug, Clone, PartialEq)]

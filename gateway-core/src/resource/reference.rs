@@ -1,0 +1,98 @@
+//! References to other resources, in the three forms that documents use.
+
+use super::pointer::Pointer;
+use super::read::{Fields, Read, Shape, mismatch};
+use super::tree::Node;
+use crate::config::Collector;
+
+/// A reference: a full ARM id, the short `collection/name`, or the bare `name`.
+///
+/// It is written back as it was read, but for a stray `'`, `)` or `]` at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(example = json!({"id": "backendAddressPools/web"})))]
+pub struct Reference {
+    /// `/subscriptions/.../applicationGateways/{gateway}/{collection}/{name}`,
+    /// `{collection}/{name}` or `{name}`.
+    pub id: String,
+}
+
+/// What the founding page's snippets have at the end of their ids.
+const STRAY: [char; 3] = ['\'', ')', ']'];
+
+impl Reference {
+    /// The reference that `id` stands for, without what is stray at its end.
+    pub(crate) fn from_text(id: &str) -> Self {
+        Self {
+            id: id.trim_end_matches(STRAY).to_owned(),
+        }
+    }
+
+    /// The name referred to: the id's last segment.
+    pub fn name(&self) -> &str {
+        self.id.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The collection that the id names, if it names one.
+    pub fn collection(&self) -> Option<&str> {
+        self.id
+            .rsplit('/')
+            .nth(1)
+            .filter(|segment| !segment.is_empty())
+    }
+
+    /// Whether the id is of one of the three forms; a full one must be of a gateway's child.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let segments: Vec<_> = self.id.split('/').collect();
+        match segments.as_slice() {
+            [name] | [_, name] => !name.is_empty(),
+            ["", .., "", _] => false,
+            ["", .., kind, gateway, collection, name] => {
+                kind.eq_ignore_ascii_case("applicationGateways")
+                    && ![gateway, collection, name]
+                        .iter()
+                        .any(|segment| segment.is_empty())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Read for Reference {
+    fn read(node: &Node, at: &Pointer<'_>, problems: &mut Collector<'_>) -> Option<Self> {
+        if node.as_str().is_some() {
+            return mismatch(node, at, problems, "a reference like {\"id\": \"name\"}");
+        }
+        let shape = Shape {
+            known: &["id"],
+            read_only: &[],
+            inner: &[],
+        };
+        let fields = Fields::of(node, &shape, at, problems)?;
+        let written: String = match fields.read("id", at, problems) {
+            Some(written) => written,
+            None => {
+                problems.unreadable(
+                    at.name("id"),
+                    "MissingProperty",
+                    format!("`{}` has no `id`", at.last_name()),
+                    "write the id of the resource that is meant",
+                );
+                return None;
+            }
+        };
+        let reference = Self::from_text(&written);
+        if reference.id.len() < written.len() {
+            problems.warning(
+                at.name("id"),
+                "StrayCharacters",
+                format!(
+                    "`{}` at the end of the id is dropped",
+                    &written[reference.id.len()..]
+                ),
+                "remove it: it is left over from a template expression",
+            );
+        }
+        Some(reference)
+    }
+}

@@ -1,0 +1,3 @@
+//! Documents as their users write them, through the public API.
+
+mod documents;
