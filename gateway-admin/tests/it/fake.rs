@@ -1,9 +1,5 @@
 //! A process that is nothing but its configuration, and the client that asks it.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "test code that stands outside of test functions"
-)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
