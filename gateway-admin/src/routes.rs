@@ -15,6 +15,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::Api;
 use crate::control::Control;
+use crate::document;
 use crate::error::AdminError;
 
 type Routes<C> = Vec<(&'static str, MethodRouter<Arc<Api<C>>>)>;
@@ -82,10 +83,11 @@ pub(crate) async fn no_such_path(uri: Uri) -> AdminError {
 
 pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
     let path = uri.path().to_owned();
-    let hint = if path.starts_with("/v1/") && method != Method::POST {
-        "a collection is changed one resource at a time: PUT or DELETE /v1/{collection}/{name}"
+    let collection = path.strip_prefix("/v1/").and_then(document::collection);
+    let hint = if collection.is_some() {
+        "a collection is changed one resource at a time: PUT or DELETE {its path}/{name}"
     } else {
-        "Allow says what is"
+        "Allow names the methods that are"
     };
     AdminError::MethodNotAllowed { method, path, hint }
 }
@@ -93,7 +95,6 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document;
 
     /// Never runs; only its type is needed.
     enum Nobody {}
