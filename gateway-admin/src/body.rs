@@ -7,7 +7,6 @@ use gateway_core::resource::JsonTree;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-use crate::document;
 use crate::error::AdminError;
 
 /// How long a body may take to arrive: a slow sender keeps nothing but its own connection, yet
@@ -34,7 +33,7 @@ pub(crate) async fn read_json(
     let text = std::str::from_utf8(&bytes).map_err(|error| AdminError::NotUtf8 {
         at: error.valid_up_to(),
     })?;
-    document::read(text).map_err(AdminError::InvalidJson)
+    JsonTree::parse(text).map_err(AdminError::InvalidJson)
 }
 
 /// `curl -d` says `application/x-www-form-urlencoded`, `curl -T` says nothing: what matters is

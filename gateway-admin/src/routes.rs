@@ -95,6 +95,7 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_core::resource::Collection;
 
     /// Never runs; only its type is needed.
     enum Nobody {}
@@ -122,8 +123,8 @@ mod tests {
     fn every_route_is_described() {
         let described = crate::openapi().paths.paths;
         for (path, _) in routes::<Nobody>() {
-            for &collection in document::COLLECTIONS {
-                let path = path.replace("{collection}", document::wire_name(collection));
+            for &collection in Collection::ALL {
+                let path = path.replace("{collection}", collection.wire_name());
                 assert!(described.contains_key(&path), "{path}");
             }
         }

@@ -9,7 +9,6 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi, RefOr, Required, Response, Schema};
 
 use super::examples;
-use crate::document;
 
 const LIST: &str = "/v1/{collection}";
 const ONE: &str = "/v1/{collection}/{name}";
@@ -19,8 +18,8 @@ const JSON: &str = "application/json";
 pub(super) fn expand(api: &mut OpenApi) {
     let list = api.paths.paths.remove(LIST).expect("a handler has it");
     let one = api.paths.paths.remove(ONE).expect("handlers have it");
-    for &collection in document::COLLECTIONS {
-        let wire = document::wire_name(collection);
+    for &collection in Collection::ALL {
+        let wire = collection.wire_name();
         let schema = schema_of(api, collection);
         let (list, one) = (
             list_of(&list, wire, &schema),
@@ -39,7 +38,7 @@ pub(super) fn expand(api: &mut OpenApi) {
 
 /// The schema of the collection's resources, found where the document's own schema uses it.
 fn schema_of(api: &OpenApi, collection: Collection) -> RefOr<Schema> {
-    let wire = document::wire_name(collection);
+    let wire = collection.wire_name();
     let schemas = api
         .components
         .as_ref()
@@ -68,7 +67,7 @@ fn list_of(template: &PathItem, wire: &str, schema: &RefOr<Schema>) -> PathItem 
 }
 
 fn one_of(template: &PathItem, collection: Collection, schema: &RefOr<Schema>) -> PathItem {
-    let wire = document::wire_name(collection);
+    let wire = collection.wire_name();
     let mut item = template.clone();
     if let Some(get) = &mut item.get {
         name(get, "get", wire);

@@ -84,7 +84,8 @@ const TOKEN: &str = "token";
 
 /// Adds the components and refers every operation to them.
 pub(super) fn add(api: &mut OpenApi) {
-    add_components(api.components.get_or_insert_default());
+    let components = api.components.get_or_insert_default();
+    add_components(components);
     for (path, item) in &mut api.paths.paths {
         let open = path == "/healthz" || path == "/readyz";
         let named = path.ends_with("/{name}");
@@ -108,7 +109,9 @@ pub(super) fn add(api: &mut OpenApi) {
                 Method::Put => statuses.extend([408, 409, 413, 415, 503]),
                 Method::Delete => statuses.extend([409, 503]),
             }
-            finish(operation, &statuses);
+            add_headers(operation);
+            share_answers(operation, method, components);
+            add_refusals(operation, &statuses);
         }
     }
 }
@@ -130,7 +133,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
     all.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-fn finish(operation: &mut Operation, statuses: &[u16]) {
+fn add_headers(operation: &mut Operation) {
     for response in operation.responses.responses.values_mut() {
         let RefOr::T(Response { headers, .. }) = response else {
             continue;
@@ -140,6 +143,26 @@ fn finish(operation: &mut Operation, statuses: &[u16]) {
             headers.insert(name.to_owned(), RefOr::Ref(header));
         }
     }
+}
+
+/// Puts the answers that are the same for every collection in one place: the document is reviewed.
+fn share_answers(operation: &mut Operation, method: Method, components: &mut Components) {
+    for (status, response) in &mut operation.responses.responses {
+        let name = match (method, status.as_str()) {
+            (Method::Put, "200") => "Written",
+            (Method::Put, "201") => "Created",
+            (Method::Delete, "200") => "WouldBeDeleted",
+            (Method::Delete, "204") => "Deleted",
+            (Method::Get, "304") => "NotModified",
+            _ => continue,
+        };
+        let shared = Ref::new(format!("#/components/responses/{name}"));
+        let own = std::mem::replace(response, RefOr::Ref(shared));
+        components.responses.insert(name.to_owned(), own);
+    }
+}
+
+fn add_refusals(operation: &mut Operation, statuses: &[u16]) {
     for (status, name, _) in REFUSALS {
         if statuses.contains(&status) {
             let refusal = Ref::new(format!("#/components/responses/{name}"));

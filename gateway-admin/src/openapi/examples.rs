@@ -3,14 +3,12 @@
 use gateway_core::resource::Collection;
 use serde_json::{Map, Value, json};
 
-use crate::document;
-
 /// A whole document: a listener, and a rule from it to a probed pool.
 pub(super) fn whole() -> Value {
     let mut properties = Map::new();
-    for &collection in document::COLLECTIONS {
+    for &collection in Collection::ALL {
         if let Some(example) = resource(collection) {
-            let wire = document::wire_name(collection).to_owned();
+            let wire = collection.wire_name().to_owned();
             properties.insert(wire, json!([example]));
         }
     }
@@ -19,7 +17,7 @@ pub(super) fn whole() -> Value {
 
 /// One resource; `None` for collections that are read and not served.
 pub(super) fn resource(collection: Collection) -> Option<Value> {
-    let wire = document::wire_name(collection);
+    let wire = collection.wire_name();
     let (name, properties) = match wire {
         "frontendIPConfigurations" => ("public", json!({ "privateIPAddress": "127.0.0.1" })),
         "frontendPorts" => ("port80", json!({ "port": 80 })),

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use axum::extract::State;
 use axum::response::Response;
 use gateway_core::health::Health;
+use gateway_core::resource::{Collection, Reference};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -41,14 +42,6 @@ pub(crate) struct SettingsHealth {
     backend_http_settings: Reference,
     /// The pool's members.
     servers: Vec<ServerHealth>,
-}
-
-/// A reference to a resource.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Reference {
-    /// `collection/name`; under `/v1/` it is the resource's URL.
-    #[schema(example = "backendAddressPools/web")]
-    id: String,
 }
 
 /// One member of a pool.
@@ -110,9 +103,12 @@ impl From<Vec<HealthReport>> for BackendHealth {
     fn from(reports: Vec<HealthReport>) -> Self {
         let mut pools: Vec<PoolHealth> = Vec::new();
         for report in reports {
-            let pool = reference("backendAddressPools", &report.pool);
+            let pool = reference(Collection::BackendAddressPools, &report.pool);
             let settings = SettingsHealth {
-                backend_http_settings: reference("backendHttpSettingsCollection", &report.settings),
+                backend_http_settings: reference(
+                    Collection::BackendHttpSettingsCollection,
+                    &report.settings,
+                ),
                 servers: report.members.iter().map(ServerHealth::from).collect(),
             };
             let mut known = pools.iter_mut();
@@ -153,7 +149,8 @@ impl From<&MemberHealth> for ServerHealth {
     }
 }
 
-fn reference(collection: &str, name: &str) -> Reference {
+/// The short form: under `/v1/` it is the resource's URL.
+fn reference(collection: Collection, name: &str) -> Reference {
     Reference {
         id: format!("{collection}/{name}"),
     }

@@ -34,7 +34,7 @@ pub(crate) async fn get_collection<C: Control>(
     let collection = known(&collection)?;
     let published = api.control.published();
     let document = published.document.as_deref();
-    let resources = document.map_or_else(Vec::new, |document| document::list(document, collection));
+    let resources = document.map_or_else(Vec::new, |document| document.collection(collection));
     let value = json!({ "value": resources });
     let response = preconditions::conditional(&headers, &document::tag(&value), || {
         answer::json(StatusCode::OK, &value)
@@ -59,9 +59,9 @@ pub(crate) async fn get_resource<C: Control>(
     let collection = known(&collection)?;
     let published = api.control.published();
     let document = published.document.as_deref();
-    let found = document.and_then(|document| document::find(document, collection, &name));
+    let found = document.and_then(|document| document.resource(collection, &name));
     let value = found.ok_or(AdminError::NoSuchResource {
-        collection: document::wire_name(collection),
+        collection: collection.wire_name(),
         name,
     })?;
     let response = preconditions::conditional(&headers, &document::tag(&value), || {
@@ -93,7 +93,7 @@ pub(crate) async fn put_resource<C: Control>(
         body: read_json(&headers, body, api.body_limit).await?,
     };
     let (applied, dry_run) = write::apply(&api.control, query, &headers, edit).await?;
-    let stored: Option<Value> = document::find(&applied.after, collection, &name);
+    let stored: Option<Value> = applied.after.resource(collection, &name);
     Ok(write::receipt(&applied, dry_run, stored, uri.path()))
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn delete_resource<C: Control>(
     headers: HeaderMap,
 ) -> Result<Response, AdminError> {
     let collection = known(&collection)?;
-    let resource = format!("{}/{name}", document::wire_name(collection));
+    let resource = format!("{}/{name}", collection.wire_name());
     let edit = Edit::Delete { collection, name };
     let (applied, dry_run) = write::apply(&api.control, query, &headers, edit)
         .await
@@ -136,10 +136,7 @@ fn in_use(error: AdminError, resource: String) -> AdminError {
 
 fn known(name: &str) -> Result<Collection, AdminError> {
     document::collection(name).ok_or_else(|| {
-        let known = document::COLLECTIONS
-            .iter()
-            .copied()
-            .map(document::wire_name);
+        let known = Collection::ALL.iter().copied().map(Collection::wire_name);
         AdminError::NoSuchCollection {
             name: name.to_owned(),
             known: known.collect::<Vec<_>>().join(", "),

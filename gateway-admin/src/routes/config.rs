@@ -54,7 +54,7 @@ pub(crate) async fn get_config<C: Control>(
         description = "JSON; comments and trailing commas are taken."),
     responses(
         (status = 200, description = "It is live, or was only checked (`dryRun`).", body = Receipt),
-        (status = 201, description = "It is live, and the first.", body = Receipt)))]
+        (status = 201, description = "It is live, and new.", body = Receipt)))]
 pub(crate) async fn put_config<C: Control>(
     State(api): State<Arc<Api<C>>>,
     query: Result<Query<WriteQuery>, QueryRejection>,

@@ -1,6 +1,5 @@
 //! A process that is nothing but its configuration, and the client that asks it.
 
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
