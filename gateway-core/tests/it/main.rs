@@ -1,3 +1,4 @@
 //! Documents as their users write them, through the public API.
 
+mod carry_over;
 mod documents;

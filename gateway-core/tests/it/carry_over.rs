@@ -1,0 +1,326 @@
+//! A model of identity: random configurations one after another, and what must stay the same.
+//!
+//! The model reads each configuration for itself, pair by pair, and knows nothing of how snapshots
+//! are compiled. Its rules are the table in `docs/reconfiguration.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::config::{
+    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
+    HostNames, HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost,
+};
+use gateway_core::health::HealthCell;
+use gateway_core::name::{HttpSettingsName, ListenerName, PoolName};
+use gateway_core::snapshot::{
+    CompileOptions, EndpointId, Generation, ListenerId, LoadCell, PerWorker, Resolution,
+    Resolutions, Revision, Snapshot, TargetId, compile,
+};
+use proptest::prelude::*;
+
+const FQDN: &str = "two.test";
+
+/// A small world, so that the same things come and go often.
+#[derive(Debug, Clone)]
+struct World {
+    config: Config,
+    dns: Resolutions,
+}
+
+fn port(index: u16) -> NonZeroU16 {
+    NonZeroU16::new(8000 + index).expect("8000 and more")
+}
+
+fn address(index: u8) -> IpAddr {
+    [10, 0, 0, index].into()
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    (80..82_u16).prop_map(|port| Listener {
+        address: FrontendAddress::AllIpv4,
+        port,
+        protocol: ListenerProtocol::Http,
+        hosts: HostNames::Any,
+        proxy_protocol: false,
+    })
+}
+
+fn member() -> impl Strategy<Value = BackendTarget> {
+    let host = prop_oneof![
+        4 => (0..3_u8).prop_map(|index| TargetHost::Ip(address(index))),
+        1 => Just(TargetHost::Fqdn(FQDN.into())),
+    ];
+    let own_port = prop::option::weighted(0.3, (0..2_u16).prop_map(port));
+    (host, own_port, 1..4_u16).prop_map(|(host, port, weight)| BackendTarget {
+        host,
+        port,
+        weight: NonZeroU16::new(weight).expect("from 1 up"),
+    })
+}
+
+fn settings() -> impl Strategy<Value = HttpSettings> {
+    (0..2_u16, 1..3_u64).prop_map(|(index, timeout)| HttpSettings {
+        port: port(index),
+        protocol: BackendProtocol::Http,
+        request_timeout: Duration::from_secs(timeout),
+        host: BackendHost::FromClient,
+        path_prefix: None,
+        probe: None,
+        drain_timeout: Duration::ZERO,
+        unavailable_status: http::StatusCode::BAD_GATEWAY,
+    })
+}
+
+fn rule() -> impl Strategy<Value = RoutingRule> {
+    // Some names are never configured: compile must skip them.
+    (0..4_u8, 0..4_u8, 0..4_u8).prop_map(|(listener, pool, settings)| RoutingRule {
+        priority: None,
+        position: 0,
+        listener: format!("l{listener}").as_str().into(),
+        pool: format!("p{pool}").as_str().into(),
+        http_settings: format!("s{settings}").as_str().into(),
+        balancing: Balancing::RoundRobin,
+    })
+}
+
+/// Up to `most` of `values`, under the names `prefix0`, `prefix1` ...
+fn named<N, T>(
+    prefix: &'static str,
+    most: usize,
+    values: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = BTreeMap<N, T>>
+where
+    N: for<'n> From<&'n str> + Ord + std::fmt::Debug,
+    T: std::fmt::Debug,
+{
+    prop::collection::btree_map(0..most, values, 0..=most).prop_map(move |values| {
+        let name = |index| N::from(&format!("{prefix}{index}"));
+        values
+            .into_iter()
+            .map(|(index, value)| (name(index), value))
+            .collect()
+    })
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let pool = prop::collection::vec(member(), 0..5).prop_map(|targets| BackendPool { targets });
+    let answers = prop::option::of(prop::collection::btree_set(0..4_u8, 1..3));
+    (
+        named("l", 3, listener()),
+        named("p", 3, pool),
+        named("s", 3, settings()),
+        named("r", 5, rule()),
+        answers,
+    )
+        .prop_map(|(listeners, pools, http_settings, rules, answers)| {
+            let resolution = match answers {
+                Some(found) => Resolution::Addresses(found.into_iter().map(address).collect()),
+                None => Resolution::Failed("SERVFAIL".into()),
+            };
+            World {
+                config: Config {
+                    listeners,
+                    pools,
+                    http_settings,
+                    rules,
+                    ..Config::default()
+                },
+                dns: [(FQDN.into(), resolution)].into(),
+            }
+        })
+}
+
+type TargetKey = (PoolName, SocketAddr);
+type HealthKey = (PoolName, HttpSettingsName, SocketAddr);
+
+/// Every (pool, address, port) that the configuration names, whether or not a rule leads there.
+fn configured_targets(world: &World) -> BTreeSet<TargetKey> {
+    let mut keys = BTreeSet::new();
+    for (pool_name, pool) in &world.config.pools {
+        for settings in world.config.http_settings.values() {
+            for member in &pool.targets {
+                let port = member.port.unwrap_or(settings.port).get();
+                let addresses = match &member.host {
+                    TargetHost::Ip(address) => vec![*address],
+                    TargetHost::Fqdn(name) => match &world.dns[name] {
+                        Resolution::Addresses(addresses) => addresses.clone(),
+                        Resolution::Failed(_) => vec![],
+                    },
+                };
+                for address in addresses {
+                    keys.insert((pool_name.clone(), SocketAddr::new(address, port)));
+                }
+            }
+        }
+    }
+    keys
+}
+
+/// Who is known by which id, as far as snapshots have shown.
+#[derive(Default)]
+struct Model {
+    ids: BTreeSet<u64>,
+    endpoints: BTreeMap<SocketAddr, EndpointId>,
+    listeners: BTreeMap<ListenerName, ListenerId>,
+    targets: BTreeMap<TargetKey, (TargetId, PerWorker<LoadCell>)>,
+    health: BTreeMap<HealthKey, Arc<HealthCell>>,
+}
+
+impl Model {
+    /// Nobody had this id before.
+    fn expect_new(&mut self, id: u64) {
+        assert!(self.ids.insert(id), "id {id} is used again");
+    }
+
+    fn check(&mut self, world: &World, snapshot: &Snapshot) {
+        self.check_endpoints(snapshot);
+        self.check_listeners(world, snapshot);
+        self.check_targets(world, snapshot);
+        self.check_health(snapshot);
+    }
+
+    fn check_endpoints(&mut self, snapshot: &Snapshot) {
+        let old = std::mem::take(&mut self.endpoints);
+        for endpoint in &snapshot.endpoints {
+            match old.get(&endpoint.bind) {
+                Some(id) => assert_eq!(*id, endpoint.id),
+                None => self.expect_new(endpoint.id.0),
+            }
+            assert!(Arc::ptr_eq(
+                snapshot.endpoint(endpoint.id).expect("its own endpoint"),
+                endpoint
+            ));
+            self.endpoints.insert(endpoint.bind, endpoint.id);
+        }
+        assert!(snapshot.endpoints.is_sorted_by_key(|endpoint| endpoint.id));
+    }
+
+    fn check_listeners(&mut self, world: &World, snapshot: &Snapshot) {
+        for (name, id) in std::mem::take(&mut self.listeners) {
+            let stays = world.config.listeners.contains_key(&name);
+            assert_eq!(snapshot.has_listener(id), stays, "{name}");
+            if stays {
+                self.listeners.insert(name, id);
+            }
+        }
+        for route in &snapshot.routes {
+            match self.listeners.get(&route.listener) {
+                Some(id) => assert_eq!(*id, route.listener_id),
+                None => self.expect_new(route.listener_id.0),
+            }
+            self.listeners
+                .insert(route.listener.clone(), route.listener_id);
+        }
+    }
+
+    fn check_targets(&mut self, world: &World, snapshot: &Snapshot) {
+        let configured = configured_targets(world);
+        for (key, (id, load)) in std::mem::take(&mut self.targets) {
+            let stays = configured.contains(&key);
+            assert_eq!(snapshot.has_target(id), stays, "{key:?}");
+            if stays {
+                self.targets.insert(key, (id, load));
+            }
+        }
+        for backend in &snapshot.backends {
+            for target in &backend.targets {
+                let key = (backend.pool.clone(), target.address);
+                if let Some((id, load)) = self.targets.get(&key) {
+                    assert!(*id == target.id && load.is_same(&target.load), "{key:?}");
+                } else {
+                    self.expect_new(target.id.0);
+                    self.targets.insert(key, (target.id, target.load.clone()));
+                }
+            }
+        }
+    }
+
+    fn check_health(&mut self, snapshot: &Snapshot) {
+        let old = std::mem::take(&mut self.health);
+        for backend in &snapshot.backends {
+            for target in &backend.targets {
+                let (pool, settings) = (backend.pool.clone(), backend.settings_name.clone());
+                let key = (pool, settings, target.address);
+                match old.get(&key) {
+                    Some(cell) => assert!(Arc::ptr_eq(cell, &target.health), "{key:?}"),
+                    None => self.expect_new(target.health.id),
+                }
+                self.health.insert(key, Arc::clone(&target.health));
+            }
+        }
+    }
+}
+
+/// What must hold of every snapshot by itself.
+fn check_alone(world: &World, snapshot: &Snapshot) {
+    let mut backends = BTreeSet::new();
+    for (index, backend) in snapshot.backends.iter().enumerate() {
+        assert_eq!(backend.index, index);
+        assert!(backends.insert((backend.pool.clone(), backend.settings_name.clone())));
+        let addresses: BTreeSet<_> = backend
+            .targets
+            .iter()
+            .map(|target| target.address)
+            .collect();
+        assert_eq!(addresses.len(), backend.targets.len(), "each address once");
+    }
+    for (index, route) in snapshot.routes.iter().enumerate() {
+        assert_eq!(route.index, index);
+        assert!(Arc::ptr_eq(
+            &snapshot.backends[route.backend.index],
+            &route.backend
+        ));
+        let rule = &world.config.rules[&route.rule];
+        assert_eq!(
+            (&rule.pool, &rule.listener),
+            (&route.backend.pool, &route.listener)
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_did_not_change_is_carried_over(worlds in prop::collection::vec(world(), 1..8)) {
+        let options = CompileOptions { workers: 2, ..CompileOptions::default() };
+        let mut model = Model::default();
+        let mut previous: Option<Snapshot> = None;
+        for (number, world) in (1..).zip(&worlds) {
+            let snapshot = compile(
+                &world.config,
+                &world.dns,
+                &options,
+                previous.as_ref(),
+                Generation(number),
+                Revision(number),
+            );
+            check_alone(world, &snapshot);
+            model.check(world, &snapshot);
+            previous = Some(snapshot);
+        }
+    }
+
+    /// The same configuration again is the same gateway, cell by cell.
+    #[test]
+    fn compiling_again_changes_nothing(world in world()) {
+        let options = CompileOptions { workers: 2, ..CompileOptions::default() };
+        let compiled = |previous, number| {
+            let (generation, revision) = (Generation(number), Revision(1));
+            compile(&world.config, &world.dns, &options, previous, generation, revision)
+        };
+        let first = compiled(None, 1);
+        let second = compiled(Some(&first), 2);
+        prop_assert_eq!(first.backends.len(), second.backends.len());
+        for (was, is) in first.backends.iter().zip(&second.backends) {
+            prop_assert!(was.turn.is_same(&is.turn));
+            prop_assert!(Arc::ptr_eq(&was.settings, &is.settings));
+            prop_assert!(Arc::ptr_eq(&was.probe, &is.probe));
+            for (was, is) in was.targets.iter().zip(&is.targets) {
+                prop_assert!(Arc::ptr_eq(&was.health, &is.health) && was.load.is_same(&is.load));
+                prop_assert_eq!((was.id, was.address, was.weight), (is.id, is.address, is.weight));
+            }
+        }
+    }
+}
