@@ -1,0 +1,183 @@
+//! A configuration around some targets, compiled, and a prober on it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::{NonZeroU8, NonZeroU16};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway_core::config::{
+    BackendHost, BackendPool, BackendProtocol, BackendTarget, BackendTls, Balancing, Config,
+    FrontendAddress, HostNames, HttpSettings, Listener, ListenerProtocol, Probe, ProbeHost,
+    ProbeMatch, ProbeProtocol, RoutingRule, StatusRange, TargetHost, TrustedRoot,
+};
+use gateway_core::health::ProbeOutcome;
+use gateway_core::name::TrustedRootName;
+use gateway_core::snapshot::{CompileOptions, Generation, Revision, Snapshot, compile};
+use gateway_net::material::Material;
+use gateway_probe::{LastProbe, Prober, TargetReport};
+
+pub(crate) struct Setup {
+    pub(crate) members: Vec<SocketAddr>,
+    pub(crate) probe: Probe,
+    pub(crate) settings: HttpSettings,
+    pub(crate) roots: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Setup {
+    /// A probe of `/health` every 100 ms, which may take a second; out after one failure.
+    pub(crate) fn new(members: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            members: members.into_iter().collect(),
+            probe: Probe {
+                protocol: ProbeProtocol::Http,
+                host: ProbeHost::Fixed("www.contoso.com".into()),
+                path: "/health?deep=1".into(),
+                interval: Duration::from_millis(100),
+                timeout: Duration::from_secs(1),
+                unhealthy_threshold: NonZeroU8::MIN,
+                min_servers: 0,
+                matches: ProbeMatch {
+                    statuses: vec![StatusRange {
+                        first: 200,
+                        last: 399,
+                    }],
+                    body: String::new(),
+                },
+                port: None,
+            },
+            settings: HttpSettings {
+                port: NonZeroU16::new(80).unwrap(),
+                protocol: BackendProtocol::Http,
+                request_timeout: Duration::from_secs(30),
+                host: BackendHost::FromClient,
+                path_prefix: None,
+                probe: Some("probe".into()),
+                drain_timeout: Duration::from_secs(30),
+                unavailable_status: http::StatusCode::BAD_GATEWAY,
+            },
+            roots: Vec::new(),
+        }
+    }
+
+    /// Probes and traffic over TLS; `roots` are trusted, in DER.
+    pub(crate) fn over_tls(mut self, roots: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let names = ["root-0", "root-1"];
+        self.roots = names.into_iter().zip(roots).collect();
+        self.probe.protocol = ProbeProtocol::Https;
+        self.settings.protocol = BackendProtocol::Https(BackendTls {
+            trusted_roots: self.roots.iter().map(|(name, _)| (*name).into()).collect(),
+            verify_chain: true,
+            verify_name: true,
+            server_name: None,
+        });
+        self
+    }
+
+    fn config(&self) -> Config {
+        let targets = self.members.iter().map(|address| BackendTarget {
+            host: TargetHost::Ip(address.ip()),
+            port: NonZeroU16::new(address.port()),
+            weight: NonZeroU16::MIN,
+        });
+        let roots = self.roots.iter().map(|(name, der)| {
+            let root = TrustedRoot::Inline(der.clone().into());
+            (TrustedRootName::from(*name), root)
+        });
+        Config {
+            listeners: BTreeMap::from([(
+                "listener".into(),
+                Listener {
+                    address: FrontendAddress::AllIpv4,
+                    port: 80,
+                    protocol: ListenerProtocol::Http,
+                    hosts: HostNames::Any,
+                    proxy_protocol: false,
+                },
+            )]),
+            rules: BTreeMap::from([(
+                "rule".into(),
+                RoutingRule {
+                    priority: None,
+                    position: 0,
+                    listener: "listener".into(),
+                    pool: "pool".into(),
+                    http_settings: "settings".into(),
+                    balancing: Balancing::RoundRobin,
+                },
+            )]),
+            pools: BTreeMap::from([(
+                "pool".into(),
+                BackendPool {
+                    targets: targets.collect(),
+                },
+            )]),
+            http_settings: BTreeMap::from([("settings".into(), self.settings.clone())]),
+            probes: BTreeMap::from([("probe".into(), self.probe.clone())]),
+            trusted_roots: roots.collect(),
+            ..Config::default()
+        }
+    }
+
+    pub(crate) fn apply(&self, prober: &Prober, previous: Option<&Snapshot>) -> Arc<Snapshot> {
+        let config = self.config();
+        let options = CompileOptions {
+            workers: 1,
+            ..CompileOptions::default()
+        };
+        let snapshot = Arc::new(compile(
+            &config,
+            &BTreeMap::new(),
+            &options,
+            previous,
+            Generation(0),
+            Revision(0),
+        ));
+        let material = Material::load(&config, None).unwrap();
+        prober.update(Arc::clone(&snapshot), Arc::new(material));
+        snapshot
+    }
+}
+
+/// The health cells of the snapshot's targets, in the pool's order.
+pub(crate) fn cells(snapshot: &Snapshot) -> Vec<u64> {
+    let targets = snapshot.backends[0].targets.iter();
+    targets.map(|target| target.health.id).collect()
+}
+
+/// Waits until the report of `cell` is as `wanted`.
+pub(crate) async fn until(
+    prober: &Prober,
+    cell: u64,
+    wanted: impl Fn(&TargetReport) -> bool,
+) -> TargetReport {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        let report = prober.report().remove(&cell).expect("the target is probed");
+        if wanted(&report) {
+            return report;
+        }
+        assert!(Instant::now() < give_up, "still {report:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// The first probe of a setup with one member.
+pub(crate) async fn first_probe(setup: &Setup) -> LastProbe {
+    let prober = Prober::start();
+    let snapshot = setup.apply(&prober, None);
+    let report = until(&prober, cells(&snapshot)[0], |report| {
+        report.last_probe.is_some()
+    })
+    .await;
+    prober.stop().await;
+    report.last_probe.unwrap()
+}
+
+/// The first probe's failure, in words; `status N` when it did not fail.
+pub(crate) async fn first_outcome(setup: &Setup) -> String {
+    match first_probe(setup).await.outcome {
+        ProbeOutcome::Healthy { status } => format!("status {status}"),
+        ProbeOutcome::Failed(failure) => failure.to_string(),
+    }
+}
