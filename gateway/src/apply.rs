@@ -1,0 +1,185 @@
+//! From a checked configuration to one that is ready to be published, and its publication.
+//!
+//! Preparing changes nothing that a client could notice: it resolves names, loads certificates,
+//! compiles, and binds sockets that do not listen yet. Dropping a [`Candidate`] undoes it.
+
+use std::io;
+use std::sync::Arc;
+
+use gateway_admin::ApplyError;
+use gateway_core::config::{Config, ConfigProblems, Parsed};
+use gateway_core::resource::ApplicationGateway;
+use gateway_core::snapshot::{
+    CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
+};
+use gateway_net::dns::DnsWatcher;
+use gateway_net::files::FileWatcher;
+use gateway_net::material::{self, Material};
+use gateway_probe::Prober;
+use gateway_proxy::{Prepared, PrepareError, Proxy};
+
+use crate::document::material_problems;
+use crate::live::{Live, dns_names};
+
+/// Everything that serves, as the supervisor steers it.
+pub(crate) struct DataPlane {
+    /// Moves bytes.
+    pub(crate) proxy: Arc<Proxy>,
+    /// Asks targets how they are.
+    pub(crate) prober: Arc<Prober>,
+    /// Resolves targets' names.
+    pub(crate) dns: DnsWatcher,
+    /// Watches certificates, roots and the configuration file.
+    pub(crate) files: FileWatcher,
+    /// What the command line adds to the document.
+    pub(crate) options: CompileOptions,
+}
+
+/// Which configuration is to be published, as what.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The document in its canonical form.
+    pub(crate) document: Option<Arc<ApplicationGateway>>,
+    /// The document, checked.
+    pub(crate) config: Arc<Config>,
+    /// What the document asks for and is not served.
+    pub(crate) warnings: Arc<[gateway_core::config::ConfigProblem]>,
+    /// Its revision.
+    pub(crate) revision: Revision,
+}
+
+impl Plan {
+    /// `parsed`, as `revision`.
+    pub(crate) fn new(parsed: Parsed, revision: Revision) -> Self {
+        Self {
+            document: Some(Arc::new(parsed.document)),
+            config: Arc::new(parsed.config),
+            warnings: parsed.warnings.into(),
+            revision,
+        }
+    }
+
+    /// What is live, once more: for new DNS answers and certificates.
+    pub(crate) fn again(live: &Live) -> Self {
+        Self {
+            document: live.document.clone(),
+            config: Arc::clone(&live.config),
+            warnings: Arc::clone(&live.warnings),
+            revision: live.revision,
+        }
+    }
+}
+
+/// Ready to be published.
+pub(crate) struct Candidate {
+    live: Live,
+    snapshot: Arc<Snapshot>,
+    prepared: Prepared,
+}
+
+impl DataPlane {
+    /// Resolves the names of `config`: those that are not known, or all of them where `refresh`.
+    pub(crate) async fn resolve(&self, config: &Config, refresh: bool) -> Resolutions {
+        self.dns.watch(dns_names(config), refresh).await
+    }
+
+    /// Loads what `config` names; what did not change since `previous` is shared.
+    pub(crate) async fn load(
+        &self,
+        config: &Arc<Config>,
+        previous: &Arc<Material>,
+    ) -> Result<Arc<Material>, ConfigProblems> {
+        let (config, previous) = (Arc::clone(config), Arc::clone(previous));
+        let load = move || Material::load(&config, Some(&previous));
+        match tokio::task::spawn_blocking(load).await {
+            Ok(Ok(material)) => Ok(Arc::new(material)),
+            Ok(Err(errors)) => Err(ConfigProblems(material_problems(&errors, None))),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Compiles `plan` after `live`, and binds what is new in it.
+    pub(crate) fn bind(
+        &self,
+        live: &Live,
+        plan: Plan,
+        resolutions: Resolutions,
+        material: Arc<Material>,
+    ) -> Result<Candidate, ApplyError> {
+        let generation = Generation(live.generation.0 + 1);
+        let snapshot = Arc::new(compile(
+            &plan.config,
+            &resolutions,
+            &self.options,
+            live.snapshot.as_deref(),
+            generation,
+            plan.revision,
+        ));
+        let prepared = self
+            .proxy
+            .prepare(Arc::clone(&snapshot), Arc::clone(&material))
+            .map_err(refusal)?;
+        Ok(Candidate {
+            live: Live {
+                revision: plan.revision,
+                generation,
+                document: plan.document,
+                config: plan.config,
+                warnings: plan.warnings,
+                refused: None,
+                resolutions,
+                material,
+                snapshot: Some(Arc::clone(&snapshot)),
+            },
+            snapshot,
+            prepared,
+        })
+    }
+
+    /// Makes `candidate` live; returns when every worker serves by it.
+    pub(crate) async fn publish(&self, candidate: Candidate) -> Live {
+        self.proxy.publish(candidate.prepared).await;
+        let material = Arc::clone(&candidate.live.material);
+        self.prober.update(candidate.snapshot, material);
+        candidate.live
+    }
+
+    /// Watches what `config` names, and `more`.
+    pub(crate) fn watch_files(&self, config: &Config, more: Option<&std::path::Path>) {
+        let mut paths = material::files(config);
+        paths.extend(more.map(std::path::Path::to_owned));
+        self.files.watch(&paths);
+    }
+}
+
+impl Candidate {
+    /// The document that would be live.
+    pub(crate) fn document(&self) -> Option<&Arc<ApplicationGateway>> {
+        self.live.document.as_ref()
+    }
+}
+
+fn refusal(error: PrepareError) -> ApplyError {
+    match error {
+        PrepareError::Bind { address, source } => ApplyError::Bind {
+            address: address.to_string(),
+            reason: bind_reason(&source),
+        },
+    }
+}
+
+/// The system's word, and what can be done.
+pub(crate) fn bind_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there; stop it, or bind another port \
+             with --map-port 80=8080"
+            .to_owned(),
+        io::ErrorKind::PermissionDenied => "ports below 1024 need the capability \
+             CAP_NET_BIND_SERVICE; give it, or bind another port with --map-port 80=8080"
+            .to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address; bind \
+             another one with --map-address 10.0.1.10=127.0.0.1"
+            .to_owned(),
+        _ => error.to_string(),
+    }
+}

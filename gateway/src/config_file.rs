@@ -1,0 +1,126 @@
+//! The configuration file: read again when it changes, and its refusals reported in its own text.
+
+use std::path::{Path, PathBuf};
+
+use gateway_core::config::{ConfigProblem, ConfigProblems, Parsed, Severity};
+use sha2::{Digest, Sha256};
+
+use crate::diagnostics::{self, Style};
+use crate::document::{self, ReadError};
+
+/// The file, and which version of it was judged last.
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    judged: [u8; 32],
+    first: Option<Parsed>,
+}
+
+/// Why a version of the file cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// There is no text.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The text is no good document.
+    #[error("{} has {}", file.display(), diagnostics::count(&problems.0))]
+    Invalid {
+        /// Which file.
+        file: PathBuf,
+        /// Its text.
+        text: String,
+        /// What is wrong with it.
+        problems: ConfigProblems,
+    },
+}
+
+impl FileError {
+    /// For people, with the problems drawn into the text.
+    pub(crate) fn report(&self, style: Style) -> String {
+        match self {
+            Self::Read(error) => document::chain(error),
+            Self::Invalid {
+                file,
+                text,
+                problems,
+            } => {
+                let name = file.to_string_lossy();
+                let drawn = diagnostics::render(&name, text, &problems.0, style);
+                format!("{self}\n\n{}", drawn.trim_end())
+            }
+        }
+    }
+}
+
+impl ConfigFile {
+    /// Reads and judges the file for the first time. Blocks.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, FileError> {
+        let text = document::read(&path)?;
+        let judged = digest(&text);
+        let parsed = judge(&path, text)?;
+        Ok(Self {
+            path,
+            judged,
+            first: Some(parsed),
+        })
+    }
+
+    /// Which file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What [`ConfigFile::open`] read; once.
+    pub(crate) fn take_first(&mut self) -> Option<Parsed> {
+        self.first.take()
+    }
+
+    /// What the file holds now; `None` where that was judged already, unless `forced`.
+    pub(crate) async fn read_again(&mut self, forced: bool) -> Result<Option<Parsed>, FileError> {
+        let (path, before) = (self.path.clone(), self.judged);
+        let read = move || {
+            let text = document::read(&path)?;
+            let judged = digest(&text);
+            if judged == before && !forced {
+                return Ok(None);
+            }
+            Ok(Some((judged, judge(&path, text))))
+        };
+        let outcome: Result<_, FileError> = match tokio::task::spawn_blocking(read).await {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let Some((judged, outcome)) = outcome? else {
+            return Ok(None);
+        };
+        self.judged = judged;
+        outcome.map(Some)
+    }
+}
+
+fn judge(path: &Path, text: String) -> Result<Parsed, FileError> {
+    match document::judge(&text) {
+        Ok((parsed, _)) => Ok(parsed),
+        Err(problems) => Err(FileError::Invalid {
+            file: path.to_owned(),
+            text,
+            problems,
+        }),
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+/// Tells beside what is live that something newer was refused.
+pub(crate) fn refusal(reason: &str) -> ConfigProblem {
+    ConfigProblem {
+        severity: Severity::Warning,
+        code: "NewVersionRefused",
+        pointer: String::new(),
+        span: None,
+        position: None,
+        message: format!("the newest version is refused, and the one before goes on: {reason}"),
+        remedy: Some("correct it; `gateway check FILE` shows every problem in its place".to_owned()),
+    }
+}

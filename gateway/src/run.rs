@@ -1,0 +1,144 @@
+//! `gateway run`: from the command line to a process that serves.
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+
+use gateway_core::snapshot::CompileOptions;
+use gateway_net::files::FileWatcher;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::admin_listener::{AdminListenError, AdminListener};
+use crate::cli::{RunArgs, ServingArgs, SourceArgs};
+use crate::config_file::{ConfigFile, FileError};
+use crate::diagnostics::Style;
+use crate::document::chain;
+use crate::process::{Process, ProcessError, ProcessOptions, default_workers};
+use crate::shutdown::Signals;
+use crate::store::{EmbeddedStore, StoreError};
+use crate::supervisor::Source;
+use crate::telemetry::{LevelError, Telemetry};
+
+/// Threads of the control runtime: the API, the prober, DNS and the supervisor. Requests have
+/// workers of their own, so that load here cannot delay them, nor theirs a probe.
+const CONTROL_THREADS: usize = 2;
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The logs cannot be set up.
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    /// The file is no good document.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The API cannot be offered.
+    #[error(transparent)]
+    Admin(#[from] AdminListenError),
+    /// The process does not start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The system has no threads, signals or watches to give.
+    #[error("cannot start {part}")]
+    System {
+        /// Which.
+        part: &'static str,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// Makes one of the system's refusal to give `part`.
+    pub(crate) fn system(part: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { part, source }
+    }
+
+    /// For people.
+    pub(crate) fn report(&self, style: Style) -> String {
+        match self {
+            Self::File(error) => error.report(style),
+            error => chain(error),
+        }
+    }
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(arguments: &RunArgs) -> ExitCode {
+    let outcome = Telemetry::start(arguments.log.format, &arguments.log.level)
+        .map_err(RunError::from)
+        .and_then(|telemetry| {
+            let runtime = control_runtime()?;
+            let outcome = runtime.block_on(serve(arguments, &telemetry));
+            runtime.shutdown_background();
+            outcome
+        });
+    exit_code(outcome)
+}
+
+/// Says what is wrong, if anything is.
+pub(crate) fn exit_code(outcome: Result<(), RunError>) -> ExitCode {
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    let style = if io::stderr().is_terminal() {
+        Style::Colour
+    } else {
+        Style::Plain
+    };
+    eprintln!("error: {}", error.report(style));
+    ExitCode::FAILURE
+}
+
+/// The runtime of everything but requests.
+pub(crate) fn control_runtime() -> Result<Runtime, RunError> {
+    Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("gateway-control")
+        .enable_all()
+        .build()
+        .map_err(RunError::system("threads"))
+}
+
+async fn serve(arguments: &RunArgs, telemetry: &Telemetry) -> Result<(), RunError> {
+    let signals = Signals::listen().map_err(RunError::system("listening to signals"))?;
+    let files = FileWatcher::start().map_err(RunError::system("watching files"))?;
+    let source = source(&arguments.source, &files)?;
+    let admin = AdminListener::bind(&arguments.admin).await?;
+    let process = Process::start(ProcessOptions {
+        source,
+        files,
+        admin,
+        compile: compile_options(&arguments.serving),
+        drain_timeout: arguments.serving.drain_timeout,
+        log_lines_dropped: telemetry.dropped(),
+    })
+    .await?;
+    process.serve(signals).await;
+    Ok(())
+}
+
+fn source(arguments: &SourceArgs, files: &FileWatcher) -> Result<Source, RunError> {
+    if let Some(path) = &arguments.config {
+        // Before it is read, so that no later version is missed.
+        files.watch(&BTreeSet::from([path.clone()]));
+        return Ok(Source::File(ConfigFile::open(path.clone())?));
+    }
+    let directory = arguments.state.as_deref().unwrap_or(Path::new("state"));
+    Ok(Source::Store(EmbeddedStore::open(directory)?))
+}
+
+fn compile_options(arguments: &ServingArgs) -> CompileOptions {
+    let ports = arguments.map_port.iter().map(|map| (map.from, map.to));
+    let addresses = arguments.map_address.iter().map(|map| (map.from, map.to));
+    CompileOptions {
+        port_map: ports.collect(),
+        address_map: addresses.collect(),
+        workers: arguments.workers.unwrap_or_else(default_workers).get(),
+    }
+}

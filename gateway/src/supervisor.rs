@@ -1,0 +1,351 @@
+//! The one writer: applies changes one after another, each whole or not at all.
+//!
+//! A change is checked, resolved, loaded, compiled and bound, then stored, then published. What can
+//! fail comes before the store, so that what is stored is always published. DNS answers and
+//! certificates that change publish a new generation of the same revision.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway_admin::{Applied, ApplyError, Write};
+use gateway_core::config::{ConfigProblem, ConfigProblems, Severity};
+use gateway_core::resource::{Edit, EditError, apply_edit};
+use gateway_core::snapshot::Revision;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Candidate, DataPlane, Plan};
+use crate::config_file::ConfigFile;
+use crate::live::Live;
+use crate::metrics::ConfigMetrics;
+use crate::precondition;
+use crate::service_manager;
+use crate::store::{EmbeddedStore, Store};
+use crate::stored;
+
+/// Where the configuration comes from.
+pub(crate) enum Source {
+    /// A file is the truth; the API only reads.
+    File(ConfigFile),
+    /// The API is the truth, and the store its memory.
+    Store(EmbeddedStore),
+}
+
+/// What the supervisor can be asked for.
+pub(crate) enum Command {
+    /// One write of the API.
+    Write(Box<Write>, oneshot::Sender<Result<Applied, ApplyError>>),
+    /// Read the configuration file, the certificates and DNS anew (SIGHUP).
+    Reload,
+}
+
+/// Owns what is live.
+pub(crate) struct Supervisor {
+    plane: DataPlane,
+    source: Source,
+    metrics: ConfigMetrics,
+    live: watch::Sender<Arc<Live>>,
+}
+
+/// Why there is nothing to start with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The document is refused.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The stored document is not one.
+    #[error("the stored document of revision {} cannot be read: {reason}", revision.0)]
+    Stored {
+        /// Which.
+        revision: Revision,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Supervisor {
+    /// Steers `plane`; nothing is live yet.
+    pub(crate) fn new(plane: DataPlane, source: Source, metrics: ConfigMetrics) -> Self {
+        Self {
+            plane,
+            source,
+            metrics,
+            live: watch::Sender::new(Arc::default()),
+        }
+    }
+
+    /// Sees what is live.
+    pub(crate) fn live(&self) -> watch::Receiver<Arc<Live>> {
+        self.live.subscribe()
+    }
+
+    /// Publishes what the file or the store holds.
+    pub(crate) async fn start(&mut self) -> Result<(), StartError> {
+        match &mut self.source {
+            Source::File(file) => {
+                self.plane.watch_files(&self.current().config, Some(file.path()));
+                let parsed = file.take_first()?;
+                let plan = Plan::new(parsed, Revision(1));
+                let candidate = self.prepare(plan, true).await?;
+                self.publish(candidate, "start").await;
+            }
+            Source::Store(store) => {
+                let history = store.history().await?;
+                tracing::info!(revisions = history.len(), "state opened");
+                let Some(stored) = store.read(None).await? else {
+                    tracing::info!("no configuration yet; PUT one to /v1/config");
+                    return Ok(());
+                };
+                let revision = stored.revision;
+                let parsed = stored::read(&stored)
+                    .map_err(|reason| StartError::Stored { revision, reason })?;
+                let candidate = self.prepare(Plan::new(parsed, revision), true).await?;
+                self.publish(candidate, "start").await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what comes, until `stop`; what waits then is refused.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) {
+        let mut answers = self.plane.dns.answers();
+        let mut files = self.plane.files.changes();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                command = commands.recv() => match command {
+                    Some(Command::Write(write, answer)) => self.answer(*write, answer).await,
+                    Some(Command::Reload) => {
+                        service_manager::reloading();
+                        self.reload(true).await;
+                        service_manager::ready();
+                    }
+                    None => break,
+                },
+                Ok(()) = answers.changed() => self.take_answers().await,
+                Ok(()) = files.changed() => self.reload(false).await,
+            }
+        }
+        commands.close();
+        while let Some(command) = commands.recv().await {
+            if let Command::Write(_, answer) = command {
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(ApplyError::ShuttingDown));
+            }
+        }
+    }
+
+    fn current(&self) -> Arc<Live> {
+        Arc::clone(&self.live.borrow())
+    }
+
+    async fn answer(&mut self, write: Write, answer: oneshot::Sender<Result<Applied, ApplyError>>) {
+        if answer.is_closed() {
+            // The client left before its turn: nobody would learn what became of the write.
+            return;
+        }
+        let result = self.write(write).await;
+        if let Err(error) = &result {
+            tracing::info!(%error, "a change is refused");
+        }
+        let _ = answer.send(result);
+    }
+
+    async fn write(&mut self, write: Write) -> Result<Applied, ApplyError> {
+        let store = match &self.source {
+            Source::Store(store) => store.clone(),
+            Source::File(file) => {
+                return Err(ApplyError::ReadOnly {
+                    file: file.path().display().to_string(),
+                });
+            }
+        };
+        let turn = Instant::now();
+        let live = self.current();
+        let before = live.document.clone();
+        precondition::judge(before.as_deref(), &write.edit, &write.precondition)?;
+        let edited = apply_edit(before.as_deref(), &write.edit).map_err(|error| match error {
+            EditError::NotFound { collection, name } => ApplyError::NotFound { collection, name },
+            EditError::Invalid(problems) => ApplyError::Invalid(problems),
+        })?;
+        let created = edited.created;
+        let warnings = edited.parsed.warnings.clone();
+        let plan = Plan::new(edited.parsed, Revision(live.revision.0 + 1));
+        let after = plan.document.clone().expect("a plan of a parsed document has one");
+        let answer = |published, store_time| Applied {
+            published,
+            before: before.clone(),
+            after: Arc::clone(&after),
+            created,
+            warnings: warnings.clone(),
+            apply_time: turn.elapsed().saturating_sub(store_time),
+            store_time,
+        };
+        if before.as_deref() == Some(&*after) {
+            return Ok(answer(live.published(), Duration::ZERO));
+        }
+
+        let refresh = matches!(write.edit, Edit::Replace(_));
+        let candidate = match self.prepare(plan, refresh).await {
+            Ok(candidate) if !write.dry_run => candidate,
+            outcome => {
+                // What was prepared has changed what DNS watches.
+                self.plane.resolve(&live.config, false).await;
+                outcome?;
+                return Ok(answer(live.published(), Duration::ZERO));
+            }
+        };
+        let storing = Instant::now();
+        let draft = stored::draft(&after);
+        let committed = store.commit(live.revision, draft).await;
+        let store_time = storing.elapsed();
+        self.metrics.store_duration.observe(store_time.as_secs_f64());
+        if let Err(error) = committed {
+            drop(candidate);
+            self.plane.resolve(&live.config, false).await;
+            let reason = crate::document::chain(&error);
+            tracing::error!(reason, "a change could not be stored");
+            return Err(ApplyError::Store { reason });
+        }
+        self.publish(candidate, "change").await;
+        let applied = answer(self.current().published(), store_time);
+        self.metrics.apply_duration.observe(applied.apply_time.as_secs_f64());
+        Ok(applied)
+    }
+
+    async fn prepare(&self, plan: Plan, refresh: bool) -> Result<Candidate, ApplyError> {
+        let live = self.current();
+        let material = self.plane.load(&plan.config, &live.material).await?;
+        let resolutions = self.plane.resolve(&plan.config, refresh).await;
+        self.plane.bind(&live, plan, resolutions, material)
+    }
+
+    async fn publish(&mut self, candidate: Candidate, why: &'static str) {
+        let live = self.plane.publish(candidate).await;
+        self.metrics.revision.set(live.revision.0);
+        self.metrics.generation.set(live.generation.0);
+        tracing::info!(
+            revision = live.revision.0,
+            generation = live.generation.0,
+            listeners = live.config.listeners.len(),
+            warnings = live.warnings.len(),
+            why,
+            "published"
+        );
+        let file = match &self.source {
+            Source::File(file) => Some(file.path()),
+            Source::Store(_) => None,
+        };
+        self.plane.watch_files(&live.config, file);
+        self.live.send_replace(Arc::new(live));
+    }
+
+    /// Takes up what DNS says now, if that changes anything.
+    async fn take_answers(&mut self) {
+        let live = self.current();
+        let resolutions = self.plane.resolve(&live.config, false).await;
+        if resolutions == live.resolutions || live.snapshot.is_none() {
+            return;
+        }
+        let material = Arc::clone(&live.material);
+        match self.plane.bind(&live, Plan::again(&live), resolutions, material) {
+            Ok(candidate) => self.publish(candidate, "DNS answers changed").await,
+            Err(error) => tracing::error!(%error, "new DNS answers are not taken up"),
+        }
+    }
+
+    /// Reads the configuration file and the certificates anew; `forced` also what did not change.
+    async fn reload(&mut self, forced: bool) {
+        let outcome = match &mut self.source {
+            Source::File(file) => match file.read_again(forced).await {
+                Ok(Some(parsed)) => self.take_document(parsed, forced).await,
+                Ok(None) => self.take_material(forced).await,
+                Err(problem) => Err(problem),
+            },
+            Source::Store(_) => self.take_material(forced).await,
+        };
+        if let Err(refused) = &outcome {
+            self.metrics.reload_failures.inc();
+            tracing::error!(
+                reason = refused.message,
+                "a new version is refused; the old one goes on"
+            );
+        }
+        let refused = outcome.err();
+        self.live.send_if_modified(|live| {
+            let changed = live.refused != refused;
+            if changed {
+                Arc::make_mut(live).refused = refused;
+            }
+            changed
+        });
+    }
+
+    async fn take_document(
+        &mut self,
+        parsed: gateway_core::config::Parsed,
+        forced: bool,
+    ) -> Result<(), ConfigProblem> {
+        let live = self.current();
+        if live.document.as_deref() == Some(&parsed.document) {
+            return self.take_material(forced).await;
+        }
+        let turn = Instant::now();
+        let plan = Plan::new(parsed, Revision(live.revision.0 + 1));
+        match self.prepare(plan, true).await {
+            Ok(candidate) => self.publish(candidate, "file changed").await,
+            Err(error) => {
+                self.plane.resolve(&live.config, false).await;
+                return Err(refused(&error));
+            }
+        }
+        self.metrics.apply_duration.observe(turn.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    async fn take_material(&mut self, forced: bool) -> Result<(), ConfigProblem> {
+        let live = self.current();
+        if live.snapshot.is_none() {
+            return Ok(());
+        }
+        let loaded = self.plane.load(&live.config, &live.material).await;
+        let material = loaded.map_err(|problems| refused(&ApplyError::Invalid(problems)))?;
+        let resolutions = self.plane.resolve(&live.config, forced).await;
+        if material.is_same(&live.material) && resolutions == live.resolutions {
+            return Ok(());
+        }
+        let plan = Plan::again(&live);
+        let candidate = self.plane.bind(&live, plan, resolutions, material);
+        self.publish(candidate.map_err(|error| refused(&error))?, "certificates reloaded").await;
+        Ok(())
+    }
+}
+
+/// A refusal as the API tells it beside what is live.
+fn refused(error: &ApplyError) -> ConfigProblem {
+    let message = match error {
+        ApplyError::Invalid(ConfigProblems(problems)) => {
+            let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            messages.join("; ")
+        }
+        error => error.to_string(),
+    };
+    ConfigProblem {
+        severity: Severity::Warning,
+        code: "NewVersionRefused",
+        pointer: String::new(),
+        span: None,
+        position: None,
+        message: format!("the newest version is refused, and the one before goes on: {message}"),
+        remedy: Some("correct it; `gateway check FILE` shows every problem in its place".to_owned()),
+    }
+}
