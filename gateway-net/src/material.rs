@@ -41,7 +41,7 @@ pub struct ProbeTls {
     pub nameless: Arc<ClientConfig>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Sources {
     certificates: BTreeMap<CertificateName, (CertificateSource, Secret)>,
     roots: BTreeMap<TrustedRootName, (Arc<[u8]>, Vec<CertificateDer<'static>>)>,
@@ -82,6 +82,12 @@ impl Material {
         } else {
             Err(loading.errors)
         }
+    }
+
+    /// Whether both were loaded from equal sources, so that publishing one after the other would
+    /// change nothing.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.sources == other.sources
     }
 
     /// How to speak TLS to `target` for a client that asked for `client_host`; `None` when the

@@ -84,7 +84,11 @@ impl AdminListener {
     /// Binds what `arguments` ask for.
     pub(crate) async fn bind(arguments: &AdminArgs) -> Result<Self, AdminListenError> {
         refuse_open_door(arguments)?;
-        let token = arguments.token_file.as_deref().map(Token::read).transpose()?;
+        let token = arguments
+            .token_file
+            .as_deref()
+            .map(Token::read)
+            .transpose()?;
         let certificate = arguments.certificate.as_deref().map(AdminCertificate::load);
         let certificate = certificate.transpose()?.map(Arc::new);
         let tls = certificate.as_ref().map(tls_acceptor).transpose()?;
@@ -139,7 +143,13 @@ impl AdminListener {
         if let Some(health) = self.health {
             let router = health_router(Arc::clone(control));
             log_listening("health", health.local_addr());
-            tasks.spawn(serve(health, None, router, limits.clone(), shutdown.clone()));
+            tasks.spawn(serve(
+                health,
+                None,
+                router,
+                limits.clone(),
+                shutdown.clone(),
+            ));
         }
         let router = router(Arc::clone(control), self.options);
         let shutdown = shutdown.clone();
@@ -173,8 +183,14 @@ fn refuse_open_door(arguments: &AdminArgs) -> Result<(), AdminListenError> {
     if address.ip().is_loopback() {
         return Ok(());
     }
-    let token = arguments.token_file.is_none().then_some("--admin-token-file FILE");
-    let certificate = arguments.certificate.is_none().then_some("--admin-cert FILE");
+    let token = arguments
+        .token_file
+        .is_none()
+        .then_some("--admin-token-file FILE");
+    let certificate = arguments
+        .certificate
+        .is_none()
+        .then_some("--admin-cert FILE");
     let missing: Vec<_> = token.into_iter().chain(certificate).collect();
     if missing.is_empty() {
         return Ok(());

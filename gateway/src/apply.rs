@@ -4,10 +4,11 @@
 //! compiles, and binds sockets that do not listen yet. Dropping a [`Candidate`] undoes it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use gateway_admin::ApplyError;
-use gateway_core::config::{Config, ConfigProblems, Parsed};
+use gateway_core::config::{Config, ConfigProblem, ConfigProblems, Parsed};
 use gateway_core::resource::ApplicationGateway;
 use gateway_core::snapshot::{
     CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
@@ -16,7 +17,7 @@ use gateway_net::dns::DnsWatcher;
 use gateway_net::files::FileWatcher;
 use gateway_net::material::{self, Material};
 use gateway_probe::Prober;
-use gateway_proxy::{Prepared, PrepareError, Proxy};
+use gateway_proxy::{PrepareError, Prepared, Proxy};
 
 use crate::document::material_problems;
 use crate::live::{Live, dns_names};
@@ -26,7 +27,7 @@ pub(crate) struct DataPlane {
     /// Moves bytes.
     pub(crate) proxy: Arc<Proxy>,
     /// Asks targets how they are.
-    pub(crate) prober: Arc<Prober>,
+    pub(crate) prober: Prober,
     /// Resolves targets' names.
     pub(crate) dns: DnsWatcher,
     /// Watches certificates, roots and the configuration file.
@@ -43,7 +44,7 @@ pub(crate) struct Plan {
     /// The document, checked.
     pub(crate) config: Arc<Config>,
     /// What the document asks for and is not served.
-    pub(crate) warnings: Arc<[gateway_core::config::ConfigProblem]>,
+    pub(crate) warnings: Arc<[ConfigProblem]>,
     /// Its revision.
     pub(crate) revision: Revision,
 }
@@ -144,18 +145,17 @@ impl DataPlane {
         candidate.live
     }
 
-    /// Watches what `config` names, and `more`.
-    pub(crate) fn watch_files(&self, config: &Config, more: Option<&std::path::Path>) {
-        let mut paths = material::files(config);
-        paths.extend(more.map(std::path::Path::to_owned));
-        self.files.watch(&paths);
-    }
-}
-
-impl Candidate {
-    /// The document that would be live.
-    pub(crate) fn document(&self) -> Option<&Arc<ApplicationGateway>> {
-        self.live.document.as_ref()
+    /// Watches the files that `configs` name, and `more`.
+    pub(crate) fn watch_files<'c>(
+        &self,
+        configs: impl IntoIterator<Item = &'c Arc<Config>>,
+        more: Option<&Path>,
+    ) {
+        let named = configs
+            .into_iter()
+            .flat_map(|config| material::files(config));
+        self.files
+            .watch(&named.chain(more.map(Path::to_owned)).collect());
     }
 }
 

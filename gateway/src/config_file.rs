@@ -121,6 +121,8 @@ pub(crate) fn refusal(reason: &str) -> ConfigProblem {
         span: None,
         position: None,
         message: format!("the newest version is refused, and the one before goes on: {reason}"),
-        remedy: Some("correct it; `gateway check FILE` shows every problem in its place".to_owned()),
+        remedy: Some(
+            "correct it; `gateway check FILE` shows every problem in its place".to_owned(),
+        ),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct ProcessControl {
     /// Where the process is in its life.
     pub(crate) phase: watch::Receiver<Phase>,
     /// What is known of targets.
-    pub(crate) prober: Arc<Prober>,
+    pub(crate) prober: Prober,
     /// Everything that is counted.
     pub(crate) registry: Registry,
 }

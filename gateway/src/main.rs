@@ -2,14 +2,25 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_listener;
+mod apply;
 mod check;
 mod cli;
+mod config_file;
+mod control;
 mod descriptors;
 mod diagnostics;
 mod document;
+mod live;
 mod metrics;
+mod precondition;
+mod process;
+mod run;
 mod service_manager;
+mod shutdown;
 mod store;
+mod stored;
+mod supervisor;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -19,7 +30,8 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(_) | Command::Demo(_) => ExitCode::FAILURE,
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Demo(_) => ExitCode::FAILURE,
         Command::Check(arguments) => check::check(&arguments),
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Process {
     phase: watch::Sender<Phase>,
     commands: mpsc::Sender<Command>,
     proxy: Arc<Proxy>,
-    prober: Arc<Prober>,
+    prober: Prober,
     admin_certificate: Option<Arc<AdminCertificate>>,
     drain_timeout: Duration,
     stop_supervisor: CancellationToken,
@@ -82,17 +82,18 @@ impl Process {
         let config_metrics = ConfigMetrics::register(&mut registry);
         metrics::register_process(&mut registry, options.log_lines_dropped);
 
-        let prober = Arc::new(Prober::start());
-        let suspect = Arc::clone(&prober);
+        let prober = Prober::start();
+        prober.register_metrics(&mut registry);
+        let suspected = prober.clone();
         let proxy = Proxy::start(ProxyOptions {
             workers: options.compile.workers,
-            on_suspect: Arc::new(move |cell| suspect.suspect(cell)),
+            on_suspect: Arc::new(move |cell| suspected.suspect(cell)),
             access_log: None,
         });
         let proxy = Arc::new(proxy.map_err(part("workers"))?);
         let plane = DataPlane {
             proxy: Arc::clone(&proxy),
-            prober: Arc::clone(&prober),
+            prober: prober.clone(),
             dns: DnsWatcher::start().map_err(part("DNS"))?,
             files: options.files,
             options: options.compile,
@@ -105,7 +106,7 @@ impl Process {
             live: supervisor.live(),
             commands: commands.clone(),
             phase: phase_seen,
-            prober: Arc::clone(&prober),
+            prober: prober.clone(),
             registry,
         });
         let tasks = TaskTracker::new();

@@ -4,24 +4,26 @@
 //! fail comes before the store, so that what is stored is always published. DNS answers and
 //! certificates that change publish a new generation of the same revision.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_admin::{Applied, ApplyError, Write};
-use gateway_core::config::{ConfigProblem, ConfigProblems, Severity};
+use gateway_core::config::{ConfigProblem, ConfigProblems, Parsed};
 use gateway_core::resource::{Edit, EditError, apply_edit};
 use gateway_core::snapshot::Revision;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Candidate, DataPlane, Plan};
-use crate::config_file::ConfigFile;
+use crate::config_file::{ConfigFile, refusal};
+use crate::diagnostics::Style;
+use crate::document;
 use crate::live::Live;
 use crate::metrics::ConfigMetrics;
 use crate::precondition;
 use crate::service_manager;
-use crate::store::{EmbeddedStore, Store};
+use crate::store::{EmbeddedStore, Store, StoreError};
 use crate::stored;
 
 /// Where the configuration comes from.
@@ -30,6 +32,15 @@ pub(crate) enum Source {
     File(ConfigFile),
     /// The API is the truth, and the store its memory.
     Store(EmbeddedStore),
+}
+
+impl Source {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file.path()),
+            Self::Store(_) => None,
+        }
+    }
 }
 
 /// What the supervisor can be asked for.
@@ -56,7 +67,7 @@ pub(crate) enum StartError {
     Apply(#[from] ApplyError),
     /// The store cannot be read.
     #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     /// The stored document is not one.
     #[error("the stored document of revision {} cannot be read: {reason}", revision.0)]
     Stored {
@@ -87,8 +98,9 @@ impl Supervisor {
     pub(crate) async fn start(&mut self) -> Result<(), StartError> {
         match &mut self.source {
             Source::File(file) => {
-                self.plane.watch_files(&self.current().config, Some(file.path()));
-                let parsed = file.take_first()?;
+                let Some(parsed) = file.take_first() else {
+                    return Ok(());
+                };
                 let plan = Plan::new(parsed, Revision(1));
                 let candidate = self.prepare(plan, true).await?;
                 self.publish(candidate, "start").await;
@@ -180,7 +192,10 @@ impl Supervisor {
         let created = edited.created;
         let warnings = edited.parsed.warnings.clone();
         let plan = Plan::new(edited.parsed, Revision(live.revision.0 + 1));
-        let after = plan.document.clone().expect("a plan of a parsed document has one");
+        let after = plan
+            .document
+            .clone()
+            .expect("a plan of a parsed document has one");
         let answer = |published, store_time| Applied {
             published,
             before: before.clone(),
@@ -208,22 +223,29 @@ impl Supervisor {
         let draft = stored::draft(&after);
         let committed = store.commit(live.revision, draft).await;
         let store_time = storing.elapsed();
-        self.metrics.store_duration.observe(store_time.as_secs_f64());
+        self.metrics
+            .store_duration
+            .observe(store_time.as_secs_f64());
         if let Err(error) = committed {
             drop(candidate);
             self.plane.resolve(&live.config, false).await;
-            let reason = crate::document::chain(&error);
+            let reason = document::chain(&error);
             tracing::error!(reason, "a change could not be stored");
             return Err(ApplyError::Store { reason });
         }
         self.publish(candidate, "change").await;
         let applied = answer(self.current().published(), store_time);
-        self.metrics.apply_duration.observe(applied.apply_time.as_secs_f64());
+        self.metrics
+            .apply_duration
+            .observe(applied.apply_time.as_secs_f64());
         Ok(applied)
     }
 
     async fn prepare(&self, plan: Plan, refresh: bool) -> Result<Candidate, ApplyError> {
         let live = self.current();
+        // Before they are read, so that no later version is missed.
+        self.plane
+            .watch_files([&live.config, &plan.config], self.source.path());
         let material = self.plane.load(&plan.config, &live.material).await?;
         let resolutions = self.plane.resolve(&plan.config, refresh).await;
         self.plane.bind(&live, plan, resolutions, material)
@@ -241,11 +263,7 @@ impl Supervisor {
             why,
             "published"
         );
-        let file = match &self.source {
-            Source::File(file) => Some(file.path()),
-            Source::Store(_) => None,
-        };
-        self.plane.watch_files(&live.config, file);
+        self.plane.watch_files([&live.config], self.source.path());
         self.live.send_replace(Arc::new(live));
     }
 
@@ -257,7 +275,10 @@ impl Supervisor {
             return;
         }
         let material = Arc::clone(&live.material);
-        match self.plane.bind(&live, Plan::again(&live), resolutions, material) {
+        match self
+            .plane
+            .bind(&live, Plan::again(&live), resolutions, material)
+        {
             Ok(candidate) => self.publish(candidate, "DNS answers changed").await,
             Err(error) => tracing::error!(%error, "new DNS answers are not taken up"),
         }
@@ -269,7 +290,11 @@ impl Supervisor {
             Source::File(file) => match file.read_again(forced).await {
                 Ok(Some(parsed)) => self.take_document(parsed, forced).await,
                 Ok(None) => self.take_material(forced).await,
-                Err(problem) => Err(problem),
+                Err(error) => {
+                    // The problems are drawn over several lines, for whoever corrects them.
+                    tracing::error!("{}", error.report(Style::Plain));
+                    Err(refusal(&error.to_string()))
+                }
             },
             Source::Store(_) => self.take_material(forced).await,
         };
@@ -290,11 +315,7 @@ impl Supervisor {
         });
     }
 
-    async fn take_document(
-        &mut self,
-        parsed: gateway_core::config::Parsed,
-        forced: bool,
-    ) -> Result<(), ConfigProblem> {
+    async fn take_document(&mut self, parsed: Parsed, forced: bool) -> Result<(), ConfigProblem> {
         let live = self.current();
         if live.document.as_deref() == Some(&parsed.document) {
             return self.take_material(forced).await;
@@ -308,7 +329,9 @@ impl Supervisor {
                 return Err(refused(&error));
             }
         }
-        self.metrics.apply_duration.observe(turn.elapsed().as_secs_f64());
+        self.metrics
+            .apply_duration
+            .observe(turn.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -325,27 +348,23 @@ impl Supervisor {
         }
         let plan = Plan::again(&live);
         let candidate = self.plane.bind(&live, plan, resolutions, material);
-        self.publish(candidate.map_err(|error| refused(&error))?, "certificates reloaded").await;
+        self.publish(
+            candidate.map_err(|error| refused(&error))?,
+            "certificates reloaded",
+        )
+        .await;
         Ok(())
     }
 }
 
 /// A refusal as the API tells it beside what is live.
 fn refused(error: &ApplyError) -> ConfigProblem {
-    let message = match error {
-        ApplyError::Invalid(ConfigProblems(problems)) => {
-            let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
-            messages.join("; ")
-        }
-        error => error.to_string(),
+    let ApplyError::Invalid(ConfigProblems(problems)) = error else {
+        return refusal(&error.to_string());
     };
-    ConfigProblem {
-        severity: Severity::Warning,
-        code: "NewVersionRefused",
-        pointer: String::new(),
-        span: None,
-        position: None,
-        message: format!("the newest version is refused, and the one before goes on: {message}"),
-        remedy: Some("correct it; `gateway check FILE` shows every problem in its place".to_owned()),
-    }
+    let messages: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.message.as_str())
+        .collect();
+    refusal(&messages.join("; "))
 }
