@@ -8,18 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway_admin::ApplyError;
-use gateway_core::config::{Config, ConfigProblem, ConfigProblems, Parsed};
+use gateway_core::config::{Config, ConfigProblem, Parsed};
 use gateway_core::resource::ApplicationGateway;
 use gateway_core::snapshot::{
     CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
 };
 use gateway_net::dns::DnsWatcher;
 use gateway_net::files::FileWatcher;
-use gateway_net::material::{self, Material};
+use gateway_net::material::{self, Material, MaterialError};
 use gateway_probe::Prober;
 use gateway_proxy::{PrepareError, Prepared, Proxy};
 
-use crate::document::material_problems;
 use crate::live::{Live, dns_names};
 
 /// Everything that serves, as the supervisor steers it.
@@ -40,7 +39,7 @@ pub(crate) struct DataPlane {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// The document in its canonical form.
-    pub(crate) document: Option<Arc<ApplicationGateway>>,
+    pub(crate) document: Arc<ApplicationGateway>,
     /// The document, checked.
     pub(crate) config: Arc<Config>,
     /// What the document asks for and is not served.
@@ -53,21 +52,22 @@ impl Plan {
     /// `parsed`, as `revision`.
     pub(crate) fn new(parsed: Parsed, revision: Revision) -> Self {
         Self {
-            document: Some(Arc::new(parsed.document)),
+            document: Arc::new(parsed.document),
             config: Arc::new(parsed.config),
             warnings: parsed.warnings.into(),
             revision,
         }
     }
 
-    /// What is live, once more: for new DNS answers and certificates.
-    pub(crate) fn again(live: &Live) -> Self {
-        Self {
-            document: live.document.clone(),
+    /// What is live, once more: for new DNS answers and certificates. `None` before the first
+    /// document.
+    pub(crate) fn again(live: &Live) -> Option<Self> {
+        Some(Self {
+            document: Arc::clone(live.document.as_ref()?),
             config: Arc::clone(&live.config),
             warnings: Arc::clone(&live.warnings),
             revision: live.revision,
-        }
+        })
     }
 }
 
@@ -89,12 +89,12 @@ impl DataPlane {
         &self,
         config: &Arc<Config>,
         previous: &Arc<Material>,
-    ) -> Result<Arc<Material>, ConfigProblems> {
+    ) -> Result<Arc<Material>, Vec<MaterialError>> {
         let (config, previous) = (Arc::clone(config), Arc::clone(previous));
         let load = move || Material::load(&config, Some(&previous));
         match tokio::task::spawn_blocking(load).await {
             Ok(Ok(material)) => Ok(Arc::new(material)),
-            Ok(Err(errors)) => Err(ConfigProblems(material_problems(&errors, None))),
+            Ok(Err(errors)) => Err(errors),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
@@ -124,7 +124,7 @@ impl DataPlane {
             live: Live {
                 revision: plan.revision,
                 generation,
-                document: plan.document,
+                document: Some(plan.document),
                 config: plan.config,
                 warnings: plan.warnings,
                 refused: None,

@@ -15,15 +15,15 @@ const UNREADABLE: u8 = 2;
 
 /// Reads, judges and reports.
 pub(crate) fn check(arguments: &CheckArgs) -> ExitCode {
-    let text = match document::read(&arguments.file) {
-        Ok(text) => text,
+    let (text, folder) = match document::read(&arguments.file) {
+        Ok(read) => read,
         Err(error) => {
             eprintln!("error: {}", document::chain(&error));
             return ExitCode::from(UNREADABLE);
         }
     };
-    let (valid, problems) = match document::judge(&text) {
-        Ok((parsed, _)) => (true, parsed.warnings),
+    let (valid, problems) = match document::judge(&text, &folder) {
+        Ok(parsed) => (true, parsed.warnings),
         Err(problems) => (false, problems.0),
     };
     let name = match arguments.file.to_string_lossy() {

@@ -54,9 +54,9 @@ impl FileError {
 impl ConfigFile {
     /// Reads and judges the file for the first time. Blocks.
     pub(crate) fn open(path: PathBuf) -> Result<Self, FileError> {
-        let text = document::read(&path)?;
+        let (text, folder) = document::read(&path)?;
         let judged = digest(&text);
-        let parsed = judge(&path, text)?;
+        let parsed = judge(&path, text, &folder)?;
         Ok(Self {
             path,
             judged,
@@ -78,12 +78,12 @@ impl ConfigFile {
     pub(crate) async fn read_again(&mut self, forced: bool) -> Result<Option<Parsed>, FileError> {
         let (path, before) = (self.path.clone(), self.judged);
         let read = move || {
-            let text = document::read(&path)?;
+            let (text, folder) = document::read(&path)?;
             let judged = digest(&text);
             if judged == before && !forced {
                 return Ok(None);
             }
-            Ok(Some((judged, judge(&path, text))))
+            Ok(Some((judged, judge(&path, text, &folder))))
         };
         let outcome: Result<_, FileError> = match tokio::task::spawn_blocking(read).await {
             Ok(outcome) => outcome,
@@ -97,15 +97,12 @@ impl ConfigFile {
     }
 }
 
-fn judge(path: &Path, text: String) -> Result<Parsed, FileError> {
-    match document::judge(&text) {
-        Ok((parsed, _)) => Ok(parsed),
-        Err(problems) => Err(FileError::Invalid {
-            file: path.to_owned(),
-            text,
-            problems,
-        }),
-    }
+fn judge(path: &Path, text: String, folder: &Path) -> Result<Parsed, FileError> {
+    document::judge(&text, folder).map_err(|problems| FileError::Invalid {
+        file: path.to_owned(),
+        text,
+        problems,
+    })
 }
 
 fn digest(text: &str) -> [u8; 32] {

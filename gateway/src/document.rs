@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use gateway_core::config::{self, ConfigProblem, ConfigProblems, Parsed, Severity};
-use gateway_core::resource::JsonTree;
+use gateway_core::config::{ConfigProblem, ConfigProblems, Parsed, Severity, parse_in};
+use gateway_core::resource::{ApplicationGateway, Collection, Edit, JsonTree};
 use gateway_net::material::{Material, MaterialError};
 
 /// The longest document that is read, in bytes; a hundred inline certificates need about two million.
@@ -39,8 +39,9 @@ pub(crate) enum ReadError {
     },
 }
 
-/// Reads the text of a document; `-` is standard input.
-pub(crate) fn read(path: &Path) -> Result<String, ReadError> {
+/// Reads the text of a document, and tells the folder that its relative `file:` URIs are relative
+/// to; `-` is standard input, and relative to the current folder.
+pub(crate) fn read(path: &Path) -> Result<(String, PathBuf), ReadError> {
     let failed = |source| ReadError::Io {
         path: path.to_owned(),
         source,
@@ -60,43 +61,108 @@ pub(crate) fn read(path: &Path) -> Result<String, ReadError> {
             path: path.to_owned(),
         });
     }
-    String::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 {
+    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 {
         path: path.to_owned(),
         at: error.utf8_error().valid_up_to(),
-    })
+    })?;
+    // Of `-` too: it makes a path in the current folder.
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    Ok((text, absolute.parent().unwrap_or(Path::new("/")).to_owned()))
 }
 
 /// Checks `text`, and that the certificates and roots it names can be used.
-pub(crate) fn judge(text: &str) -> Result<(Parsed, Material), ConfigProblems> {
+pub(crate) fn judge(text: &str, folder: &Path) -> Result<Parsed, ConfigProblems> {
     let tree = JsonTree::parse(text)?;
-    let parsed = config::parse(&tree)?;
-    match Material::load(&parsed.config, None) {
-        Ok(material) => Ok((parsed, material)),
-        Err(errors) => {
-            let mut problems = material_problems(&errors, Some(&tree));
-            problems.extend(parsed.warnings);
-            problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
-            Err(ConfigProblems(problems))
+    let parsed = parse_in(&tree, folder)?;
+    let Err(errors) = Material::load(&parsed.config, None) else {
+        return Ok(parsed);
+    };
+    let mut problems = material_problems(&errors, &parsed.document, Sent::Document(&tree));
+    problems.extend(parsed.warnings);
+    problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
+    Err(ConfigProblems(problems))
+}
+
+/// What a writer sent, which pointers are relative to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sent<'a> {
+    /// A whole document.
+    Document(&'a JsonTree),
+    /// One resource of a collection, and its name.
+    Resource(Collection, &'a str, &'a JsonTree),
+    /// Nothing that has a text.
+    Nothing,
+}
+
+impl<'a> From<&'a Edit> for Sent<'a> {
+    fn from(edit: &'a Edit) -> Self {
+        match edit {
+            Edit::Replace(tree) => Self::Document(tree),
+            Edit::Put {
+                collection,
+                name,
+                body,
+            } => Self::Resource(*collection, name, body),
+            Edit::Delete { .. } => Self::Nothing,
         }
     }
 }
 
-/// What cannot be loaded, as problems of the document.
+/// What cannot be loaded, as problems of `document`.
 pub(crate) fn material_problems(
     errors: &[MaterialError],
-    tree: Option<&JsonTree>,
+    document: &ApplicationGateway,
+    sent: Sent<'_>,
 ) -> Vec<ConfigProblem> {
-    let problem = |error: &MaterialError| ConfigProblem {
-        severity: Severity::Error,
-        code: "CertificateNotUsable",
-        pointer: format!("/properties/{}/{}", error.collection, error.name),
-        span: None,
-        position: None,
-        message: chain(error),
-        remedy: None,
+    let problem = |error: &MaterialError| {
+        let (resource, property) = place(document, error).unwrap_or_default();
+        let within = |pointer: &str| ConfigProblem {
+            severity: Severity::Error,
+            code: "CertificateNotUsable",
+            pointer: format!("{pointer}{property}"),
+            span: None,
+            position: None,
+            message: chain(error),
+            remedy: Some(remedy(error.collection).to_owned()),
+        };
+        match sent {
+            Sent::Document(tree) => within(&resource).located(tree),
+            Sent::Resource(collection, name, body)
+                if collection.wire_name() == error.collection
+                    && name.eq_ignore_ascii_case(&error.name) =>
+            {
+                within("").located(body)
+            }
+            Sent::Resource(..) | Sent::Nothing => within(&resource),
+        }
     };
-    let _ = tree;
     errors.iter().map(problem).collect()
+}
+
+/// Pointers to the resource at fault, and inside it to what could not be loaded.
+fn place(document: &ApplicationGateway, error: &MaterialError) -> Option<(String, &'static str)> {
+    let collection: Collection = error.collection.parse().ok()?;
+    let names = document.names(collection);
+    let index = names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(&error.name))?;
+    let resource = document.resource(collection, &error.name)?;
+    let property = if collection == Collection::BackendHttpSettingsCollection {
+        ""
+    } else if resource["properties"]["keyVaultSecretId"].is_string() {
+        "/properties/keyVaultSecretId"
+    } else {
+        "/properties/data"
+    };
+    Some((format!("/properties/{collection}/{index}"), property))
+}
+
+fn remedy(collection: &str) -> &'static str {
+    match collection {
+        "sslCertificates" => "name a PEM file with chain and key, or a PFX with its password",
+        "trustedRootCertificates" => "name a PEM or DER file of the root that backends chain to",
+        _ => "correct its trusted roots",
+    }
 }
 
 /// An error with its causes, in one line.

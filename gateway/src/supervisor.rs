@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use gateway_admin::{Applied, ApplyError, Write};
 use gateway_core::config::{ConfigProblem, ConfigProblems, Parsed};
-use gateway_core::resource::{Edit, EditError, apply_edit};
+use gateway_core::resource::{ApplicationGateway, Edit, EditError, apply_edit};
 use gateway_core::snapshot::Revision;
+use gateway_net::material::MaterialError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Candidate, DataPlane, Plan};
 use crate::config_file::{ConfigFile, refusal};
 use crate::diagnostics::Style;
-use crate::document;
+use crate::document::{self, Sent, material_problems};
 use crate::live::Live;
 use crate::metrics::ConfigMetrics;
 use crate::precondition;
@@ -102,7 +103,7 @@ impl Supervisor {
                     return Ok(());
                 };
                 let plan = Plan::new(parsed, Revision(1));
-                let candidate = self.prepare(plan, true).await?;
+                let candidate = self.prepare(plan, true, Sent::Nothing).await?;
                 self.publish(candidate, "start").await;
             }
             Source::Store(store) => {
@@ -115,7 +116,9 @@ impl Supervisor {
                 let revision = stored.revision;
                 let parsed = stored::read(&stored)
                     .map_err(|reason| StartError::Stored { revision, reason })?;
-                let candidate = self.prepare(Plan::new(parsed, revision), true).await?;
+                let candidate = self
+                    .prepare(Plan::new(parsed, revision), true, Sent::Nothing)
+                    .await?;
                 self.publish(candidate, "start").await;
             }
         }
@@ -192,10 +195,7 @@ impl Supervisor {
         let created = edited.created;
         let warnings = edited.parsed.warnings.clone();
         let plan = Plan::new(edited.parsed, Revision(live.revision.0 + 1));
-        let after = plan
-            .document
-            .clone()
-            .expect("a plan of a parsed document has one");
+        let after = Arc::clone(&plan.document);
         let answer = |published, store_time| Applied {
             published,
             before: before.clone(),
@@ -210,7 +210,7 @@ impl Supervisor {
         }
 
         let refresh = matches!(write.edit, Edit::Replace(_));
-        let candidate = match self.prepare(plan, refresh).await {
+        let candidate = match self.prepare(plan, refresh, Sent::from(&write.edit)).await {
             Ok(candidate) if !write.dry_run => candidate,
             outcome => {
                 // What was prepared has changed what DNS watches.
@@ -241,12 +241,18 @@ impl Supervisor {
         Ok(applied)
     }
 
-    async fn prepare(&self, plan: Plan, refresh: bool) -> Result<Candidate, ApplyError> {
+    async fn prepare(
+        &self,
+        plan: Plan,
+        refresh: bool,
+        sent: Sent<'_>,
+    ) -> Result<Candidate, ApplyError> {
         let live = self.current();
         // Before they are read, so that no later version is missed.
         self.plane
             .watch_files([&live.config, &plan.config], self.source.path());
-        let material = self.plane.load(&plan.config, &live.material).await?;
+        let loaded = self.plane.load(&plan.config, &live.material).await;
+        let material = loaded.map_err(|errors| unusable(&errors, &plan.document, sent))?;
         let resolutions = self.plane.resolve(&plan.config, refresh).await;
         self.plane.bind(&live, plan, resolutions, material)
     }
@@ -271,14 +277,14 @@ impl Supervisor {
     async fn take_answers(&mut self) {
         let live = self.current();
         let resolutions = self.plane.resolve(&live.config, false).await;
-        if resolutions == live.resolutions || live.snapshot.is_none() {
+        let Some(plan) = Plan::again(&live) else {
+            return;
+        };
+        if resolutions == live.resolutions {
             return;
         }
         let material = Arc::clone(&live.material);
-        match self
-            .plane
-            .bind(&live, Plan::again(&live), resolutions, material)
-        {
+        match self.plane.bind(&live, plan, resolutions, material) {
             Ok(candidate) => self.publish(candidate, "DNS answers changed").await,
             Err(error) => tracing::error!(%error, "new DNS answers are not taken up"),
         }
@@ -322,7 +328,7 @@ impl Supervisor {
         }
         let turn = Instant::now();
         let plan = Plan::new(parsed, Revision(live.revision.0 + 1));
-        match self.prepare(plan, true).await {
+        match self.prepare(plan, true, Sent::Nothing).await {
             Ok(candidate) => self.publish(candidate, "file changed").await,
             Err(error) => {
                 self.plane.resolve(&live.config, false).await;
@@ -337,16 +343,16 @@ impl Supervisor {
 
     async fn take_material(&mut self, forced: bool) -> Result<(), ConfigProblem> {
         let live = self.current();
-        if live.snapshot.is_none() {
+        let Some(plan) = Plan::again(&live) else {
             return Ok(());
-        }
+        };
         let loaded = self.plane.load(&live.config, &live.material).await;
-        let material = loaded.map_err(|problems| refused(&ApplyError::Invalid(problems)))?;
+        let material =
+            loaded.map_err(|errors| refused(&unusable(&errors, &plan.document, Sent::Nothing)))?;
         let resolutions = self.plane.resolve(&live.config, forced).await;
         if material.is_same(&live.material) && resolutions == live.resolutions {
             return Ok(());
         }
-        let plan = Plan::again(&live);
         let candidate = self.plane.bind(&live, plan, resolutions, material);
         self.publish(
             candidate.map_err(|error| refused(&error))?,
@@ -355,6 +361,10 @@ impl Supervisor {
         .await;
         Ok(())
     }
+}
+
+fn unusable(errors: &[MaterialError], document: &ApplicationGateway, sent: Sent<'_>) -> ApplyError {
+    ApplyError::Invalid(ConfigProblems(material_problems(errors, document, sent)))
 }
 
 /// A refusal as the API tells it beside what is live.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::resource::JsonTree;
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigProblem {
@@ -21,6 +23,22 @@ pub struct ConfigProblem {
     pub message: String,
     /// What would be right.
     pub remedy: Option<String>,
+}
+
+impl ConfigProblem {
+    /// The same problem at its place in `document`: the pointer is followed without regard to case,
+    /// and comes out in the document's own spelling.
+    pub fn located(self, document: &JsonTree) -> Self {
+        let (pointer, span) = document.locate(&self.pointer);
+        let start = span.as_ref().map(|span| span.start);
+        let place = document.text().zip(start);
+        Self {
+            pointer,
+            span,
+            position: place.map(|(text, start)| position(text, start)),
+            ..self
+        }
+    }
 }
 
 /// Line and column, both from 1.
