@@ -164,6 +164,15 @@ impl FrameTracker {
         }
     }
 
+    /// The bytes so far of a header that is not complete; empty anywhere else. Whoever holds them
+    /// back forwards whole headers only, and can refuse or inject a frame before them.
+    pub fn partial_header(&self) -> &[u8] {
+        match &self.state {
+            State::Header { bytes, have } => &bytes[..usize::from(*have)],
+            State::Data { .. } | State::Control(_) | State::Failed { .. } => &[],
+        }
+    }
+
     /// The offset in `bytes` of the first frame boundary at or after the current position, were they
     /// the stream's next bytes; `None` if they hold none. Changes nothing.
     pub fn next_boundary(&self, bytes: &[u8]) -> Option<usize> {

@@ -202,14 +202,15 @@ impl Machine {
             return self.lost(side);
         }
         self.note(End::of(side, EndCause::Fin));
-        self.flow_mut(side).inlet = Inlet::Ended;
+        self.flow_mut(side).end(Inlet::Ended);
     }
 
     /// `side`'s stream broke: a reset, a dead peer, TLS cut short.
     pub(super) fn lost(&mut self, side: Side) {
         self.note(End::of(side, EndCause::Reset));
         let orderly = self.phase != Phase::Open || self.flow(side).has_closed();
-        self.flow_mut(side).inlet = if orderly { Inlet::Ended } else { Inlet::Lost };
+        let inlet = if orderly { Inlet::Ended } else { Inlet::Lost };
+        self.flow_mut(side).end(inlet);
         // Nobody is there to take these.
         self.flow_mut(side.other()).break_outlet();
     }

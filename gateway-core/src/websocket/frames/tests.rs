@@ -477,3 +477,16 @@ fn unmask(frame: &mut Frame) {
         *frame = Frame::from_payload(frame.header().clone(), payload.into());
     }
 }
+
+#[test]
+fn a_header_is_partial_until_its_last_byte() {
+    let bytes = text("81 fe 00 7e 37 fa 21 3d");
+    for end in 0..bytes.len() {
+        let mut tracker = FrameTracker::new(Direction::ToBackend);
+        tracker.advance(&bytes[..end], |_| {}).unwrap();
+        assert_eq!(tracker.partial_header(), &bytes[..end]);
+    }
+    let mut tracker = FrameTracker::new(Direction::ToBackend);
+    tracker.advance(&bytes, |_| {}).unwrap();
+    assert_eq!(tracker.partial_header(), []);
+}

@@ -149,16 +149,29 @@ impl Flow {
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Received {
         let passes = match self.outlet {
             Outlet::Open => true,
-            Outlet::Closing(_) => true,
+            Outlet::Closing(_) => match self.tracker.next_boundary(bytes) {
+                Some(boundary) => return self.receive_last(bytes, boundary),
+                None => true,
+            },
             Outlet::ClosedByPeer | Outlet::ClosedByUs | Outlet::Finished | Outlet::Broken => false,
         };
+        let held = self.tracker.partial_header().to_vec();
         let mut received = self.track(bytes);
         if !passes {
             received.passed = 0;
-        } else if received.peer_close.is_some() {
+            return received;
+        }
+        if received.peer_close.is_some() {
             self.outlet = Outlet::ClosedByPeer;
         }
         self.traffic.bytes += received.passed as u64;
+        if received.passed > 0 && !held.is_empty() {
+            // The header that began with these is whole now. They go first.
+            self.traffic.bytes += held.len() as u64;
+            self.queue.append(&held);
+            self.queue.append(&bytes[..received.passed]);
+            received.passed = 0;
+        }
         received
     }
 
@@ -179,7 +192,8 @@ impl Flow {
         received
     }
 
-    /// Follows the frames in `bytes`, whatever becomes of them.
+    /// Follows the frames in `bytes`, whatever becomes of them. A header that they end in is held
+    /// back in the tracker, so that what has passed never ends inside one.
     fn track(&mut self, bytes: &[u8]) -> Received {
         let mut received = Received {
             passed: 0,
@@ -189,7 +203,24 @@ impl Flow {
         if self.scrutiny != Scrutiny::Frames {
             return received;
         }
-        received.passed = bytes.len();
+        let counted = &mut self.traffic.messages;
+        let outcome = self.tracker.advance(bytes, |event| match event {
+            FrameEvent::MessageEnd => *counted += 1,
+            FrameEvent::Close(frame) => received.peer_close = Some(frame.code),
+            FrameEvent::Header { .. } | FrameEvent::Control { .. } => {}
+        });
+        let held = self.tracker.partial_header().len();
+        received.passed = bytes.len().saturating_sub(held);
+        if let Err((valid, error)) = outcome {
+            self.scrutiny = Scrutiny::Refused;
+            received.passed = valid;
+            received.offence = Some(error);
+        }
+        if received.peer_close.is_some() {
+            // Whatever comes behind a Close frame, no peer has to look at it.
+            self.scrutiny = Scrutiny::Closed;
+            received.offence = None;
+        }
         received
     }
 
@@ -199,10 +230,27 @@ impl Flow {
             return;
         }
         self.outlet = Outlet::Closing(frame.into_boxed_slice());
-        // What is refused begins at a boundary, and is not passed on.
-        if self.is_refused() {
+        if self.ends_at_boundary() {
             self.inject_close();
         }
+    }
+
+    /// Whether what has passed ends between two frames. What is refused has not passed, nor has
+    /// the part of a header, unless the stream ended with it.
+    fn ends_at_boundary(&self) -> bool {
+        self.is_refused()
+            || self.tracker.at_boundary()
+            || (self.inlet == Inlet::Open && !self.tracker.partial_header().is_empty())
+    }
+
+    /// Nothing more comes in, in order or not. What was held back of a header passes after all.
+    pub(super) fn end(&mut self, inlet: Inlet) {
+        if self.inlet == Inlet::Open && matches!(self.outlet, Outlet::Open | Outlet::Closing(_)) {
+            let held = self.tracker.partial_header();
+            self.traffic.bytes += held.len() as u64;
+            self.queue.append(held);
+        }
+        self.inlet = inlet;
     }
 
     fn inject_close(&mut self) {

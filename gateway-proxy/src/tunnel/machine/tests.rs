@@ -1,1 +1,449 @@
+//! Tables of what follows what, and properties against tungstenite's reading of both ends.
 
+mod properties;
+
+use super::*;
+
+const MASK: [u8; 4] = [1, 2, 3, 4];
+
+fn drain() -> CloseOrder {
+    CloseOrder {
+        code: 1001,
+        reason: "going away",
+        mask: MASK,
+    }
+}
+
+fn machine() -> Machine {
+    Machine::new(b"", b"", MASK)
+}
+
+/// Reads `bytes` from `from`, with a writer that takes them all; returns what goes to the other side.
+fn pass(machine: &mut Machine, from: Side, bytes: &[u8]) -> Vec<u8> {
+    assert!(machine.wants_read(from));
+    let mut out = machine.receive(from, bytes).to_vec();
+    out.extend(take(machine, from.other()));
+    out
+}
+
+/// What waits for `to`, written.
+fn take(machine: &mut Machine, to: Side) -> Vec<u8> {
+    let queued = machine.queued(to).to_vec();
+    machine.wrote(to, queued.len());
+    queued
+}
+
+/// A frame with FIN from `from`, masked with zeros if it must be.
+fn frame(from: Side, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    let mut bytes = vec![0x80 | opcode];
+    match from {
+        Side::Client => bytes.extend([0x80 | length, 0, 0, 0, 0]),
+        Side::Backend => bytes.push(length),
+    }
+    bytes.extend(payload);
+    bytes
+}
+
+fn close(from: Side, code: u16) -> Vec<u8> {
+    frame(from, 8, &code.to_be_bytes())
+}
+
+const TEXT: u8 = 1;
+const PING: u8 = 9;
+
+/// Lets both sides get what FIN they are due, in any order, and says who got one.
+fn finish(machine: &mut Machine) -> Vec<Side> {
+    let due: Vec<_> = Side::BOTH
+        .into_iter()
+        .filter(|side| machine.wants_finish(*side))
+        .collect();
+    for &side in &due {
+        machine.finished(side);
+    }
+    due
+}
+
+#[test]
+fn whole_frames_pass_at_once_and_are_counted() {
+    let mut machine = machine();
+    for (from, opcode) in [
+        (Side::Client, TEXT),
+        (Side::Backend, TEXT),
+        (Side::Backend, PING),
+    ] {
+        let bytes = frame(from, opcode, b"hello");
+        assert_eq!(pass(&mut machine, from, &bytes), bytes);
+    }
+    let end = machine.summary(Duration::from_secs(5));
+    assert_eq!((end.to_backend.messages, end.to_backend.bytes), (1, 11));
+    assert_eq!((end.to_client.messages, end.to_client.bytes), (1, 14));
+    assert_eq!(end.age, Duration::from_secs(5));
+}
+
+#[test]
+fn a_stalled_reader_stops_its_writer_and_nobody_else() {
+    let mut machine = machine();
+    let bytes = frame(Side::Client, TEXT, b"hello");
+    let passed = machine.receive(Side::Client, &bytes);
+    machine.keep(Side::Backend, &passed[4..]);
+    assert!(!machine.wants_read(Side::Client));
+    assert!(machine.wants_read(Side::Backend));
+    machine.wrote(Side::Backend, 3);
+    assert!(!machine.wants_read(Side::Client));
+    assert_eq!(take(&mut machine, Side::Backend), bytes[7..]);
+    assert!(machine.wants_read(Side::Client));
+}
+
+#[test]
+fn what_came_with_the_heads_waits_at_the_start() {
+    let client_first = frame(Side::Client, TEXT, b"early");
+    let backend_first = frame(Side::Backend, TEXT, b"hello");
+    let mut machine = Machine::new(&client_first, &backend_first, MASK);
+    assert_eq!(take(&mut machine, Side::Backend), client_first);
+    assert_eq!(take(&mut machine, Side::Client), backend_first);
+}
+
+#[test]
+fn a_fin_is_passed_on_behind_what_waits_and_the_other_direction_goes_on() {
+    let mut machine = machine();
+    let bytes = frame(Side::Client, TEXT, b"last");
+    let passed = machine.receive(Side::Client, &bytes);
+    machine.keep(Side::Backend, passed);
+    machine.ended(Side::Client);
+    assert!(finish(&mut machine).is_empty(), "bytes first");
+    take(&mut machine, Side::Backend);
+    assert_eq!(finish(&mut machine), [Side::Backend]);
+    assert!(!machine.is_over());
+    assert_eq!(
+        machine.wait(),
+        None,
+        "half a tunnel may stay for as long as it likes"
+    );
+    let answer = frame(Side::Backend, TEXT, b"answer");
+    assert_eq!(pass(&mut machine, Side::Backend, &answer), answer);
+    machine.ended(Side::Backend);
+    assert_eq!(finish(&mut machine), [Side::Client]);
+    assert!(machine.is_over());
+    let end = machine.summary(Duration::ZERO);
+    assert_eq!((end.by, end.cause), (Some(Side::Client), EndCause::Fin));
+}
+
+#[test]
+fn a_fin_inside_a_header_is_passed_on_behind_it() {
+    let mut machine = machine();
+    assert_eq!(pass(&mut machine, Side::Client, &[0x81]), []);
+    machine.ended(Side::Client);
+    assert_eq!(take(&mut machine, Side::Backend), [0x81]);
+}
+
+#[test]
+fn a_reset_is_passed_on_behind_what_waits() {
+    for lost in Side::BOTH {
+        let mut machine = machine();
+        let bytes = frame(lost, TEXT, b"last");
+        let passed = machine.receive(lost, &bytes);
+        machine.keep(lost.other(), passed);
+        machine.lost(lost);
+        assert!(!machine.wants_reset(lost.other()), "bytes first");
+        assert_eq!(machine.wait(), Some(Wait::Reset));
+        assert_eq!(take(&mut machine, lost.other()), bytes);
+        assert!(machine.wants_reset(lost.other()));
+        assert!(finish(&mut machine).is_empty());
+        machine.reset();
+        assert!(machine.is_over());
+        let end = machine.summary(Duration::ZERO);
+        assert_eq!((end.by, end.cause), (Some(lost), EndCause::Reset));
+    }
+}
+
+#[test]
+fn while_the_last_bytes_before_a_reset_wait_the_other_side_is_still_heard() {
+    let mut machine = machine();
+    machine.keep(Side::Backend, b"x");
+    machine.lost(Side::Client);
+    // An echoing backend reads nothing before it has written: it must not be left to wait.
+    let answer = frame(Side::Backend, TEXT, b"answer");
+    assert_eq!(pass(&mut machine, Side::Backend, &answer), []);
+}
+
+#[test]
+fn a_failed_write_lets_what_the_peer_left_behind_pass_first() {
+    let mut machine = machine();
+    machine.write_failed(Side::Backend);
+    let left = frame(Side::Backend, TEXT, b"left");
+    assert_eq!(pass(&mut machine, Side::Backend, &left), left);
+    // Behind a broken connection the kernel tells the end as if it were orderly.
+    machine.ended(Side::Backend);
+    assert!(machine.wants_reset(Side::Client));
+}
+
+#[test]
+fn a_reset_after_a_fin_is_passed_on() {
+    let mut machine = machine();
+    machine.ended(Side::Client);
+    assert_eq!(finish(&mut machine), [Side::Backend]);
+    machine.write_failed(Side::Client);
+    assert!(machine.wants_reset(Side::Backend));
+}
+
+#[test]
+fn peers_close_among_themselves() {
+    let mut machine = machine();
+    let bytes = close(Side::Client, 1000);
+    assert_eq!(pass(&mut machine, Side::Client, &bytes), bytes);
+    assert_eq!(machine.wait(), None, "the answer may take its time");
+    let data = frame(Side::Backend, TEXT, b"still");
+    assert_eq!(
+        pass(&mut machine, Side::Backend, &data),
+        data,
+        "5.5.1: until it answers"
+    );
+    let bytes = close(Side::Backend, 1000);
+    assert_eq!(pass(&mut machine, Side::Backend, &bytes), bytes);
+    assert!(
+        finish(&mut machine).is_empty(),
+        "7.1.1: the server ends TCP first"
+    );
+    assert_eq!(machine.wait(), Some(Wait::Close));
+    machine.ended(Side::Backend);
+    assert_eq!(finish(&mut machine), [Side::Client]);
+    machine.ended(Side::Client);
+    assert_eq!(finish(&mut machine), [Side::Backend]);
+    assert!(machine.is_over());
+    let end = machine.summary(Duration::ZERO);
+    assert_eq!(
+        (end.by, end.cause, end.close_code),
+        (Some(Side::Client), EndCause::Close, Some(1000))
+    );
+}
+
+#[test]
+fn nothing_passes_behind_a_peers_close() {
+    let mut machine = machine();
+    pass(&mut machine, Side::Client, &close(Side::Client, 1000));
+    let late = frame(Side::Client, TEXT, b"late");
+    assert_eq!(pass(&mut machine, Side::Client, &late), [], "5.5.1");
+    machine.close(&drain());
+    assert_eq!(
+        take(&mut machine, Side::Backend),
+        [],
+        "it has had its Close"
+    );
+}
+
+#[test]
+fn a_reset_behind_a_close_is_an_end_in_order() {
+    let mut machine = machine();
+    pass(&mut machine, Side::Client, &close(Side::Client, 1000));
+    machine.lost(Side::Client);
+    assert_eq!(finish(&mut machine), [Side::Backend]);
+}
+
+#[test]
+fn peers_that_close_and_stay_are_cut() {
+    let mut machine = machine();
+    pass(&mut machine, Side::Client, &close(Side::Client, 1000));
+    pass(&mut machine, Side::Backend, &close(Side::Backend, 1000));
+    machine.expired(Wait::Close);
+    assert_eq!(finish(&mut machine), Side::BOTH);
+    assert_eq!(machine.wait(), Some(Wait::Cut));
+    machine.expired(Wait::Cut);
+    assert!(machine.is_over());
+    assert_eq!(machine.summary(Duration::ZERO).cause, EndCause::Close);
+}
+
+#[test]
+fn a_drain_says_close_to_both_and_ends_tcp_first_only_towards_the_client() {
+    let mut machine = machine();
+    machine.close(&drain());
+    assert_eq!(
+        take(&mut machine, Side::Client),
+        drain().frame(Side::Client)
+    );
+    let to_backend = take(&mut machine, Side::Backend);
+    assert_eq!(to_backend, drain().frame(Side::Backend));
+    assert_eq!(to_backend[1] & 0x80, 0x80, "5.1: masked");
+    assert!(
+        finish(&mut machine).is_empty(),
+        "the closing handshake is awaited"
+    );
+
+    assert_eq!(
+        pass(&mut machine, Side::Client, &close(Side::Client, 1001)),
+        []
+    );
+    assert_eq!(
+        finish(&mut machine),
+        [Side::Client],
+        "7.1.1: towards clients we are the server"
+    );
+    assert_eq!(
+        pass(&mut machine, Side::Backend, &close(Side::Backend, 1001)),
+        []
+    );
+    assert!(
+        finish(&mut machine).is_empty(),
+        "7.1.1: the backend ends TCP first"
+    );
+    assert_eq!(machine.wait(), Some(Wait::Close));
+    machine.ended(Side::Backend);
+    assert_eq!(finish(&mut machine), [Side::Backend]);
+    machine.ended(Side::Client);
+    assert!(machine.is_over());
+    let end = machine.summary(Duration::ZERO);
+    assert_eq!(
+        (end.by, end.cause, end.close_code),
+        (None, EndCause::Drain, Some(1001))
+    );
+}
+
+#[test]
+fn a_drain_waits_for_the_end_of_a_frame_and_drops_what_is_behind_it() {
+    let mut machine = machine();
+    let bytes = [
+        frame(Side::Backend, TEXT, b"hello"),
+        frame(Side::Backend, TEXT, b"more"),
+    ]
+    .concat();
+    pass(&mut machine, Side::Backend, &bytes[..4]);
+    machine.close(&drain());
+    assert_eq!(take(&mut machine, Side::Client), [], "inside a frame");
+    let expected = [&bytes[4..7], &drain().frame(Side::Client)].concat();
+    assert_eq!(pass(&mut machine, Side::Backend, &bytes[4..]), expected);
+    assert_eq!(pass(&mut machine, Side::Backend, &bytes), []);
+    assert_eq!(machine.summary(Duration::ZERO).to_client.bytes, 7);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_the_rest_of_a_header() {
+    let mut machine = machine();
+    assert_eq!(pass(&mut machine, Side::Backend, &[0x81]), [], "held back");
+    machine.close(&drain());
+    assert_eq!(
+        take(&mut machine, Side::Client),
+        drain().frame(Side::Client)
+    );
+    assert_eq!(pass(&mut machine, Side::Backend, &[0x01, b'x']), []);
+}
+
+#[test]
+fn the_answer_to_a_drain_is_seen_in_the_bytes_that_are_dropped() {
+    let mut machine = machine();
+    let text = frame(Side::Client, TEXT, b"hello");
+    pass(&mut machine, Side::Client, &text[..8]);
+    machine.close(&drain());
+    take(&mut machine, Side::Client);
+    let rest = [&text[8..], &close(Side::Client, 1001)].concat();
+    let passed = pass(&mut machine, Side::Client, &rest);
+    assert_eq!(passed, [&text[8..], &drain().frame(Side::Backend)].concat());
+    assert_eq!(finish(&mut machine), [Side::Client]);
+}
+
+#[test]
+fn a_peers_close_that_crosses_a_drain_is_passed_on_instead_of_ours() {
+    let mut machine = machine();
+    let bytes = close(Side::Client, 1000);
+    pass(&mut machine, Side::Client, &bytes[..7]);
+    machine.close(&drain());
+    assert_eq!(pass(&mut machine, Side::Client, &bytes[7..]), bytes[7..]);
+    assert_eq!(
+        pass(
+            &mut machine,
+            Side::Client,
+            &frame(Side::Client, TEXT, b"late")
+        ),
+        []
+    );
+}
+
+#[test]
+fn a_cut_drops_what_waits_and_ends_both_sides() {
+    let mut machine = machine();
+    machine.keep(Side::Client, b"stalled");
+    machine.close(&drain());
+    machine.cut();
+    assert_eq!(finish(&mut machine), Side::BOTH);
+    assert!(
+        !machine.is_over(),
+        "a socket that is closed with bytes unread would be reset"
+    );
+    machine.ended(Side::Client);
+    machine.ended(Side::Backend);
+    assert!(machine.is_over());
+}
+
+/// Streams whose last frame is an offence, with how much of them may pass.
+fn offences() -> Vec<(&'static str, Side, Vec<u8>, usize)> {
+    let good = |from| frame(from, TEXT, b"good");
+    let after = |from, bad: &[u8]| [good(from).as_slice(), bad].concat();
+    vec![
+        (
+            "5.2 reserved opcode 3",
+            Side::Client,
+            after(Side::Client, &[0x83, 0x80]),
+            10,
+        ),
+        (
+            "5.1 a client must mask",
+            Side::Client,
+            after(Side::Client, &[0x81, 0x00]),
+            10,
+        ),
+        (
+            "5.1 a server must not",
+            Side::Backend,
+            after(Side::Backend, &[0x81, 0x80]),
+            6,
+        ),
+        (
+            "5.5 a long ping",
+            Side::Backend,
+            after(Side::Backend, &[0x89, 126]),
+            6,
+        ),
+        (
+            "5.5 a fragmented ping",
+            Side::Backend,
+            after(Side::Backend, &[0x09, 0]),
+            6,
+        ),
+        (
+            "5.2 a length not minimal",
+            Side::Backend,
+            after(Side::Backend, &[0x82, 126, 0, 9]),
+            6,
+        ),
+        (
+            "5.4 no message goes on",
+            Side::Backend,
+            after(Side::Backend, &[0x80, 0]),
+            6,
+        ),
+        ("at the very start", Side::Client, vec![0xff, 0xff], 0),
+    ]
+}
+
+#[test]
+fn an_offence_does_not_pass_and_both_sides_hear_1002() {
+    for (name, from, bytes, valid) in offences() {
+        for cut in 0..bytes.len() {
+            let mut machine = machine();
+            let mut passed = pass(&mut machine, from, &bytes[..cut]);
+            passed.extend(pass(&mut machine, from, &bytes[cut..]));
+            let order = CloseOrder {
+                code: 1002,
+                reason: "invalid framing",
+                mask: MASK,
+            };
+            let expected = [&bytes[..valid], &order.frame(from.other())].concat();
+            assert_eq!(passed, expected, "{name}, cut at {cut}");
+            assert_eq!(take(&mut machine, from), order.frame(from), "{name}");
+            assert!(finish(&mut machine).contains(&from), "7.1.7: {name}");
+            assert_eq!(machine.wait(), Some(Wait::Close), "{name}");
+            let end = machine.summary(Duration::ZERO);
+            assert_eq!((end.by, end.close_code), (Some(from), Some(1002)), "{name}");
+            assert!(matches!(end.cause, EndCause::Framing(_)), "{name}");
+        }
+    }
+}
