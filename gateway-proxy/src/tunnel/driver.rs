@@ -219,7 +219,10 @@ impl Tunnel {
 
     /// Sends the FIN or the reset that `to` is due. Says whether it went out.
     fn finish(&mut self, cx: &mut Context<'_>, to: Side) -> bool {
-        if self.machine.wants_reset(to) && !self.unflushed[to as usize] {
+        if self.machine.wants_reset(to) {
+            if self.unflushed[to as usize] || self.leg(to).poll_sent(cx).is_pending() {
+                return false;
+            }
             self.leg(to).reset_on_close();
             self.machine.reset();
             return true;
@@ -244,11 +247,16 @@ impl Tunnel {
         let Some((wait, timer)) = &mut self.timer else {
             return false;
         };
-        let fired = timer.as_mut().poll(cx).is_ready();
-        if fired {
-            self.machine.expired(*wait);
+        if timer.as_mut().poll(cx).is_pending() {
+            return false;
         }
-        fired
+        if *wait == Wait::Reset {
+            // What could not be sent in time is lost, but must not end like a whole stream.
+            self.client.reset_on_close();
+            self.backend.reset_on_close();
+        }
+        self.machine.expired(*wait);
+        true
     }
 }
 

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use gateway_net::dial::BackendStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A connection that a tunnel reads from and writes to.
@@ -100,9 +102,36 @@ impl Leg {
         }
     }
 
+    /// Waits until the kernel has sent all that was written, so that a reset does not overtake it.
+    pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let tcp = self.tcp();
+        // With this mark, a socket counts as writable only when nothing is left to be sent. Where
+        // the option fails, the socket is gone.
+        let _ = SockRef::from(tcp).set_tcp_notsent_lowat(1);
+        while tcp.poll_write_ready(cx).is_ready() {
+            // tokio remembers that the socket was writable: it is asked anew.
+            let asked = tcp.try_io(Interest::WRITABLE, || match is_writable(tcp)? {
+                true => Ok(()),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            });
+            match asked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
     /// Makes the coming close a reset, which drops what the kernel has not sent yet.
     pub(super) fn reset_on_close(&self) {
         // Fails only for a socket that is gone already.
         let _ = self.tcp().set_zero_linger();
     }
+}
+
+/// Asks the kernel, which then also tells when this changes.
+fn is_writable(tcp: &TcpStream) -> io::Result<bool> {
+    let mut sockets = [PollFd::new(tcp, PollFlags::OUT)];
+    poll(&mut sockets, Some(&Timespec::default()))?;
+    Ok(!sockets[0].revents().is_empty())
 }

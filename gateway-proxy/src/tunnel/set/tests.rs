@@ -140,3 +140,211 @@ fn what_came_with_the_heads_goes_first() {
         expect(&mut rig.client, &frame(b"hello")).await;
     });
 }
+
+#[test]
+fn a_half_that_ends_leaves_the_other_open() {
+    run(async {
+        let mut rig = Rig::new().await;
+        rig.client.write_all(&masked(b"all")).await.unwrap();
+        rig.client.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        rig.backend.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, masked(b"all"));
+        rig.backend.write_all(&frame(b"answer")).await.unwrap();
+        expect(&mut rig.client, &frame(b"answer")).await;
+        assert_eq!(rig.set.len(), 1);
+        rig.backend.shutdown().await.unwrap();
+        assert_eq!(rig.client.read(&mut [0]).await.unwrap(), 0);
+        rig.end().await;
+    });
+}
+
+#[test]
+fn a_reset_goes_through_as_a_reset_in_both_directions() {
+    run(async {
+        let mut rig = Rig::new().await;
+        rig.client.write_all(&masked(b"last")).await.unwrap();
+        rig.client.set_zero_linger().unwrap();
+        expect(&mut rig.backend, &masked(b"last")).await;
+        drop(rig.client);
+        let error = rig.backend.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+    run(async {
+        let mut rig = Rig::new().await;
+        rig.backend.set_zero_linger().unwrap();
+        drop(rig.backend);
+        let error = rig.client.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
+
+/// A binary frame of `length` zeros to the client.
+fn long_frame(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0x82, 127];
+    bytes.extend((length as u64).to_be_bytes());
+    bytes.resize(bytes.len() + length, 0);
+    bytes
+}
+
+#[test]
+fn a_reset_does_not_overtake_what_a_slow_reader_has_not_taken() {
+    run(async {
+        let mut rig = Rig::new().await;
+        let bytes = long_frame(300_000);
+        rig.backend.write_all(&bytes).await.unwrap();
+        // All of it is at the gateway; most of it is unread by the client.
+        let backend = Leg::Plain(rig.backend);
+        std::future::poll_fn(|cx| backend.poll_sent(cx)).await;
+        backend.reset_on_close();
+        drop(backend);
+        let mut got = vec![0; bytes.len()];
+        for piece in got.chunks_mut(10_000) {
+            tokio::task::yield_now().await;
+            rig.client.read_exact(piece).await.unwrap();
+        }
+        let error = rig.client.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
+
+/// Writes zeros to the backend's side until nothing moves; returns how many went.
+async fn flood(backend: &mut TcpStream) -> usize {
+    let mut sent = 0;
+    let zeros = [0; 16 * 1024];
+    while let Ok(Ok(count)) =
+        tokio::time::timeout(Duration::from_millis(300), backend.write(&zeros)).await
+    {
+        sent += count;
+    }
+    sent
+}
+
+#[test]
+fn a_stalled_reader_holds_a_bounded_number_of_bytes_and_loses_none() {
+    run(async {
+        let mut rig = Rig::new().await;
+        let mut head = long_frame(0);
+        head[2..].copy_from_slice(&(1u64 << 40).to_be_bytes());
+        rig.backend.write_all(&head).await.unwrap();
+        let sent = flood(&mut rig.backend).await;
+        assert!(
+            sent < 64 << 20,
+            "{sent} bytes: only the kernel's buffers and ours take any"
+        );
+        rig.client.write_all(&masked(b"other way")).await.unwrap();
+        expect(&mut rig.backend, &masked(b"other way")).await;
+        rig.backend.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        rig.client.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got.len(), head.len() + sent);
+    });
+}
+
+/// Reads to the end of the stream: a Close frame alone, then a FIN.
+async fn expect_close(stream: &mut TcpStream, code: u16) {
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got[0], 0x88);
+    assert_eq!(got[2..4], code.to_be_bytes());
+    assert_eq!(
+        got.len(),
+        2 + usize::from(got[1]),
+        "nothing behind the Close"
+    );
+}
+
+#[test]
+fn a_drain_says_1001_waits_for_the_answer_and_ends_with_a_fin() {
+    run(async {
+        let mut rig = Rig::new().await;
+        let set = Rc::clone(&rig.set);
+        let drained = tokio::task::spawn_local(async move {
+            set.drain_all(Duration::from_secs(10)).await;
+        });
+        // The backend answers and, as RFC 6455 section 7.1.1 wants of a server, ends TCP first.
+        let mut head = [0; 6];
+        rig.backend.read_exact(&mut head).await.unwrap();
+        assert_eq!((head[0], head[1] & 0x80), (0x88, 0x80), "masked");
+        let mut rest = vec![0; usize::from(head[1] & 0x7f)];
+        rig.backend.read_exact(&mut rest).await.unwrap();
+        rig.backend.write_all(&[0x88, 2, 3, 0xe9]).await.unwrap();
+        rig.backend.shutdown().await.unwrap();
+        rig.client
+            .write_all(&[0x88, 0x82, 0, 0, 0, 0, 3, 0xe9])
+            .await
+            .unwrap();
+        expect_close(&mut rig.client, 1001).await;
+        rig.client.shutdown().await.unwrap();
+        assert_eq!(rig.backend.read(&mut [0]).await.unwrap(), 0);
+        drained.await.unwrap();
+        let end = rig.end().await;
+        assert_eq!(
+            (end.by, end.cause, end.close_code),
+            (None, EndCause::Drain, Some(1001))
+        );
+    });
+}
+
+#[test]
+fn a_deadline_ends_what_does_not_answer_with_a_fin() {
+    run(async {
+        let mut rig = Rig::new().await;
+        // In the middle of a frame, so that there is no place for a Close towards the client.
+        rig.backend.write_all(&frame(b"hello")[..4]).await.unwrap();
+        expect(&mut rig.client, &frame(b"hello")[..4]).await;
+        let set = Rc::clone(&rig.set);
+        let drain = tokio::task::spawn_local(async move {
+            set.drain_all(Duration::from_millis(50)).await;
+        });
+        assert_eq!(
+            rig.client.read(&mut [0]).await.unwrap(),
+            0,
+            "a FIN, not a reset"
+        );
+        drain.await.unwrap();
+        assert_eq!(rig.end().await.cause, EndCause::Drain);
+    });
+}
+
+#[test]
+fn framing_that_is_not_rfc_6455_ends_with_1002_on_both_sides() {
+    run(async {
+        let mut rig = Rig::new().await;
+        rig.client.write_all(&frame(b"not masked")).await.unwrap();
+        expect_close(&mut rig.client, 1002).await;
+        let mut head = [0; 2];
+        rig.backend.read_exact(&mut head).await.unwrap();
+        assert_eq!(head[0], 0x88);
+        drop(rig.backend);
+        drop(rig.client);
+    });
+}
+
+#[test]
+fn a_panic_in_a_tunnel_gives_back_its_count() {
+    run(async {
+        let (client, client_leg) = pair().await;
+        let (_backend, backend_leg) = pair().await;
+        let load = PerWorker::<gateway_core::snapshot::LoadCell>::new(1);
+        let set = Rc::new(TunnelSet::new());
+        let about = TunnelAbout {
+            listener: ListenerId(1),
+            target: TargetId(2),
+            load: load.clone(),
+            worker: 0,
+            client: "127.0.0.1:1".parse().unwrap(),
+            permit: None,
+            drain_timeout: Duration::ZERO,
+            on_end: Box::new(|_| {}),
+        };
+        set.open(client_leg.into(), b"", backend_leg.into(), b"", about);
+        // Whoever holds the scratch buffer across a turn makes the next turn panic.
+        let scratch = set.scratch();
+        while !set.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop((scratch, client));
+        assert_eq!(load.of(0).tunnels(), 0);
+    });
+}
