@@ -132,7 +132,7 @@ fn a_fin_is_passed_on_behind_what_waits_and_the_other_direction_goes_on() {
 #[test]
 fn a_fin_inside_a_header_is_passed_on_behind_it() {
     let mut machine = machine();
-    assert_eq!(pass(&mut machine, Side::Client, &[0x81]), []);
+    assert_eq!(pass(&mut machine, Side::Client, &[0x81]), b"");
     machine.ended(Side::Client);
     assert_eq!(take(&mut machine, Side::Backend), [0x81]);
 }
@@ -164,7 +164,7 @@ fn while_the_last_bytes_before_a_reset_wait_the_other_side_is_still_heard() {
     machine.lost(Side::Client);
     // An echoing backend reads nothing before it has written: it must not be left to wait.
     let answer = frame(Side::Backend, TEXT, b"answer");
-    assert_eq!(pass(&mut machine, Side::Backend, &answer), []);
+    assert_eq!(pass(&mut machine, Side::Backend, &answer), b"");
 }
 
 #[test]
@@ -223,11 +223,11 @@ fn nothing_passes_behind_a_peers_close() {
     let mut machine = machine();
     pass(&mut machine, Side::Client, &close(Side::Client, 1000));
     let late = frame(Side::Client, TEXT, b"late");
-    assert_eq!(pass(&mut machine, Side::Client, &late), [], "5.5.1");
+    assert_eq!(pass(&mut machine, Side::Client, &late), b"", "5.5.1");
     machine.close(&drain());
     assert_eq!(
         take(&mut machine, Side::Backend),
-        [],
+        b"",
         "it has had its Close"
     );
 }
@@ -271,7 +271,7 @@ fn a_drain_says_close_to_both_and_ends_tcp_first_only_towards_the_client() {
 
     assert_eq!(
         pass(&mut machine, Side::Client, &close(Side::Client, 1001)),
-        []
+        b""
     );
     assert_eq!(
         finish(&mut machine),
@@ -280,7 +280,7 @@ fn a_drain_says_close_to_both_and_ends_tcp_first_only_towards_the_client() {
     );
     assert_eq!(
         pass(&mut machine, Side::Backend, &close(Side::Backend, 1001)),
-        []
+        b""
     );
     assert!(
         finish(&mut machine).is_empty(),
@@ -308,23 +308,23 @@ fn a_drain_waits_for_the_end_of_a_frame_and_drops_what_is_behind_it() {
     .concat();
     pass(&mut machine, Side::Backend, &bytes[..4]);
     machine.close(&drain());
-    assert_eq!(take(&mut machine, Side::Client), [], "inside a frame");
+    assert_eq!(take(&mut machine, Side::Client), b"", "inside a frame");
     let expected = [&bytes[4..7], &drain().frame(Side::Client)].concat();
     assert_eq!(pass(&mut machine, Side::Backend, &bytes[4..]), expected);
-    assert_eq!(pass(&mut machine, Side::Backend, &bytes), []);
+    assert_eq!(pass(&mut machine, Side::Backend, &bytes), b"");
     assert_eq!(machine.summary(Duration::ZERO).to_client.bytes, 7);
 }
 
 #[test]
 fn a_drain_does_not_wait_for_the_rest_of_a_header() {
     let mut machine = machine();
-    assert_eq!(pass(&mut machine, Side::Backend, &[0x81]), [], "held back");
+    assert_eq!(pass(&mut machine, Side::Backend, &[0x81]), b"", "held back");
     machine.close(&drain());
     assert_eq!(
         take(&mut machine, Side::Client),
         drain().frame(Side::Client)
     );
-    assert_eq!(pass(&mut machine, Side::Backend, &[0x01, b'x']), []);
+    assert_eq!(pass(&mut machine, Side::Backend, &[0x01, b'x']), b"");
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_peers_close_that_crosses_a_drain_is_passed_on_instead_of_ours() {
             Side::Client,
             &frame(Side::Client, TEXT, b"late")
         ),
-        []
+        b""
     );
 }
 
