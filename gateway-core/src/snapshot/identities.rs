@@ -9,7 +9,7 @@ use std::slice;
 use super::{
     ListenerId, LoadCell, PerWorker, Resolution, Resolutions, Snapshot, TargetId, UnresolvedMember,
 };
-use crate::config::{Config, TargetHost};
+use crate::config::{BackendPool, Config, TargetHost};
 use crate::name::{ListenerName, PoolName};
 
 /// What outlives a request refers to these. Listeners and targets are in here while they are
@@ -19,10 +19,12 @@ pub(super) struct Identities {
     next_id: u64,
     workers: usize,
     listeners: BTreeMap<ListenerName, ListenerId>,
-    targets: BTreeMap<(PoolName, SocketAddr), (TargetId, PerWorker<LoadCell>)>,
+    targets: BTreeMap<PoolName, BTreeMap<SocketAddr, TargetIdentity>>,
     listener_ids: BTreeSet<ListenerId>,
     target_ids: BTreeSet<TargetId>,
 }
+
+type TargetIdentity = (TargetId, PerWorker<LoadCell>);
 
 impl Identities {
     /// Those of `previous` that are still configured, and the listeners of `config`.
@@ -54,18 +56,26 @@ impl Identities {
     }
 
     fn keep_targets(&mut self, old: &Self, config: &Config, resolutions: &Resolutions) {
-        let configured = ConfiguredTargets::new(config, resolutions);
-        for ((pool, address), (id, load)) in &old.targets {
-            if !configured.contains(pool, *address) {
+        let settings = config.http_settings.values();
+        let settings_ports: BTreeSet<u16> = settings.map(|settings| settings.port.get()).collect();
+        for (name, old_targets) in &old.targets {
+            let Some(pool) = config.pools.get(name) else {
                 continue;
-            }
-            let load = if old.workers == self.workers {
-                load.clone()
-            } else {
-                PerWorker::new(self.workers)
             };
-            self.target_ids.insert(*id);
-            self.targets.insert((pool.clone(), *address), (*id, load));
+            let configured = configured_members(pool, resolutions);
+            let mut kept = BTreeMap::new();
+            for (address, (id, load)) in old_targets {
+                let has = |own_port| configured.contains(&(address.ip(), own_port));
+                let port = address.port();
+                if has(Some(port)) || (has(None) && settings_ports.contains(&port)) {
+                    let fits = old.workers == self.workers;
+                    let load = fits.then(|| load.clone());
+                    let load = load.unwrap_or_else(|| PerWorker::new(self.workers));
+                    self.target_ids.insert(*id);
+                    kept.insert(*address, (*id, load));
+                }
+            }
+            self.targets.insert(name.clone(), kept);
         }
     }
 
@@ -76,23 +86,20 @@ impl Identities {
     }
 
     /// The id of a listener, which is one of the configuration's.
-    pub(super) fn listener(&mut self, name: &ListenerName) -> ListenerId {
+    pub(super) fn listener(&self, name: &ListenerName) -> ListenerId {
         self.listeners[name]
     }
 
     /// The id and load of a target that a rule reaches.
-    pub(super) fn target(
-        &mut self,
-        pool: &PoolName,
-        address: SocketAddr,
-    ) -> (TargetId, PerWorker<LoadCell>) {
-        let key = (pool.clone(), address);
-        if let Some((id, load)) = self.targets.get(&key) {
+    pub(super) fn target(&mut self, pool: &PoolName, address: SocketAddr) -> TargetIdentity {
+        let known = self.targets.get(pool).and_then(|pool| pool.get(&address));
+        if let Some((id, load)) = known {
             return (*id, load.clone());
         }
         let new = (TargetId(self.fresh()), PerWorker::new(self.workers));
         self.target_ids.insert(new.0);
-        self.targets.insert(key, (new.0, new.1.clone()));
+        let targets = self.targets.entry(pool.clone()).or_default();
+        targets.insert(address, (new.0, new.1.clone()));
         new
     }
 
@@ -105,36 +112,18 @@ impl Identities {
     }
 }
 
-/// Every (pool, address, port) that some HTTP settings could reach.
-struct ConfiguredTargets<'c> {
-    /// With the member's own port, or without one.
-    members: BTreeSet<(&'c PoolName, IpAddr, Option<NonZeroU16>)>,
-    settings_ports: BTreeSet<NonZeroU16>,
-}
-
-impl<'c> ConfiguredTargets<'c> {
-    fn new(config: &'c Config, resolutions: &Resolutions) -> Self {
-        let mut members = BTreeSet::new();
-        for (name, pool) in &config.pools {
-            for written in &pool.targets {
-                let found = addresses(&written.host, resolutions).unwrap_or_default();
-                members.extend(found.iter().map(|&address| (name, address, written.port)));
-            }
-        }
-        let settings = config.http_settings.values();
-        Self {
-            members,
-            settings_ports: settings.map(|settings| settings.port).collect(),
-        }
+/// What a pool's members stand for now, with their own port where they have one.
+fn configured_members(
+    pool: &BackendPool,
+    resolutions: &Resolutions,
+) -> BTreeSet<(IpAddr, Option<u16>)> {
+    let mut members = BTreeSet::new();
+    for written in &pool.targets {
+        let own_port = written.port.map(NonZeroU16::get);
+        let found = addresses(&written.host, resolutions).unwrap_or_default();
+        members.extend(found.iter().map(|&address| (address, own_port)));
     }
-
-    fn contains(&self, pool: &PoolName, address: SocketAddr) -> bool {
-        let Some(port) = NonZeroU16::new(address.port()) else {
-            return false;
-        };
-        let has = |own_port| self.members.contains(&(pool, address.ip(), own_port));
-        has(Some(port)) || (has(None) && self.settings_ports.contains(&port))
-    }
+    members
 }
 
 /// The addresses that a member stands for now.

@@ -136,23 +136,29 @@ fn world() -> impl Strategy<Value = World> {
 type TargetKey = (PoolName, SocketAddr);
 type HealthKey = (PoolName, HttpSettingsName, SocketAddr);
 
-/// Every (pool, address, port) that the configuration names, whether or not a rule leads there.
+/// Every (pool, address, port) that the configuration names, whether or not a rule leads there: with
+/// a member's own port, else with that of any HTTP settings.
 fn configured_targets(world: &World) -> BTreeSet<TargetKey> {
+    let settings = world.config.http_settings.values();
+    let settings_ports: Vec<NonZeroU16> = settings.map(|settings| settings.port).collect();
     let mut keys = BTreeSet::new();
     for (pool_name, pool) in &world.config.pools {
-        for settings in world.config.http_settings.values() {
-            for member in &pool.targets {
-                let port = member.port.unwrap_or(settings.port).get();
-                let addresses = match &member.host {
-                    TargetHost::Ip(address) => vec![*address],
-                    TargetHost::Fqdn(name) => match &world.dns[name] {
-                        Resolution::Addresses(addresses) => addresses.clone(),
-                        Resolution::Failed(_) => vec![],
-                    },
-                };
-                for address in addresses {
-                    keys.insert((pool_name.clone(), SocketAddr::new(address, port)));
-                }
+        for member in &pool.targets {
+            let addresses = match &member.host {
+                TargetHost::Ip(address) => vec![*address],
+                TargetHost::Fqdn(name) => match &world.dns[name] {
+                    Resolution::Addresses(addresses) => addresses.clone(),
+                    Resolution::Failed(_) => vec![],
+                },
+            };
+            let ports = member
+                .port
+                .map_or(settings_ports.clone(), |port| vec![port]);
+            for address in addresses {
+                let addresses = ports
+                    .iter()
+                    .map(|port| SocketAddr::new(address, port.get()));
+                keys.extend(addresses.map(|address| (pool_name.clone(), address)));
             }
         }
     }

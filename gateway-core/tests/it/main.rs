@@ -1,4 +1,5 @@
 //! Documents as their users write them, through the public API.
 
 mod carry_over;
+mod decisions;
 mod documents;
