@@ -1,0 +1,129 @@
+//! Gateway documents, as an operator would write them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// A document under construction: one frontend address, and what scenarios add.
+#[derive(Debug, Clone)]
+pub(crate) struct Document(Value);
+
+impl Document {
+    pub(crate) fn new() -> Self {
+        Self(json!({
+            "name": "conformance",
+            "properties": {
+                "frontendIPConfigurations": [{
+                    "name": "loopback",
+                    "properties": { "privateIPAddress": "127.0.0.1" },
+                }],
+                "frontendPorts": [],
+                "sslCertificates": [],
+                "trustedRootCertificates": [],
+                "probes": [],
+                "backendAddressPools": [],
+                "backendHttpSettingsCollection": [],
+                "httpListeners": [],
+                "requestRoutingRules": [],
+            },
+        }))
+    }
+
+    /// A property of the gateway itself.
+    pub(crate) fn set(mut self, property: &str, value: Value) -> Self {
+        self.0["properties"][property] = value;
+        self
+    }
+
+    /// A member of a collection.
+    pub(crate) fn with(mut self, collection: &str, name: &str, properties: Value) -> Self {
+        let member = json!({ "name": name, "properties": properties });
+        if let Some(members) = self.0["properties"][collection].as_array_mut() {
+            members.push(member);
+        }
+        self
+    }
+
+    /// A plain listener on `port`, and the rule that ties it to `pool` and `settings`.
+    pub(crate) fn http(self, port: u16, pool: &str, settings: &str) -> Self {
+        self.listen("plain", port, json!({ "protocol": "Http" }), pool, settings)
+    }
+
+    /// The same over TLS, with the certificate and key in `pem`.
+    pub(crate) fn https(self, port: u16, pem: &Path, pool: &str, settings: &str) -> Self {
+        let file = json!({ "keyVaultSecretId": format!("file://{}", pem.display()) });
+        let extra = json!({
+            "protocol": "Https",
+            "sslCertificate": { "id": "sslCertificates/certificate" },
+        });
+        self.with("sslCertificates", "certificate", file)
+            .listen("tls", port, extra, pool, settings)
+    }
+
+    fn listen(self, name: &str, port: u16, mut extra: Value, pool: &str, settings: &str) -> Self {
+        extra["frontendIPConfiguration"] = json!({ "id": "frontendIPConfigurations/loopback" });
+        extra["frontendPort"] = json!({ "id": format!("frontendPorts/{name}") });
+        let rule = json!({
+            "ruleType": "Basic",
+            "httpListener": { "id": format!("httpListeners/{name}") },
+            "backendAddressPool": { "id": format!("backendAddressPools/{pool}") },
+            "backendHttpSettings": { "id": format!("backendHttpSettingsCollection/{settings}") },
+        });
+        self.with("frontendPorts", name, json!({ "port": port }))
+            .with("httpListeners", name, extra)
+            .with("requestRoutingRules", name, rule)
+    }
+
+    pub(crate) fn pool(self, name: &str, members: &[SocketAddr]) -> Self {
+        self.with("backendAddressPools", name, pool(members))
+    }
+
+    pub(crate) fn into_json(self) -> Value {
+        self.0
+    }
+}
+
+/// A pool's properties.
+pub(crate) fn pool(members: &[SocketAddr]) -> Value {
+    let members = members
+        .iter()
+        .map(|member| json!({ "ipAddress": member.ip(), "port": member.port() }));
+    json!({ "backendAddresses": members.collect::<Vec<_>>() })
+}
+
+/// Settings for plain backends with the probe of that name.
+pub(crate) fn plain_settings(probe: &str) -> Value {
+    json!({
+        // Every member brings its own port.
+        "port": 80,
+        "protocol": "Http",
+        "requestTimeout": 5,
+        "probe": { "id": format!("probes/{probe}") },
+    })
+}
+
+/// A probe that asks often: out after two failures.
+pub(crate) fn quick_probe() -> Value {
+    json!({
+        "protocol": "Http",
+        "host": "backend.test",
+        "path": "/health",
+        "interval": 1,
+        "timeout": 1,
+        "unhealthyThreshold": 2,
+    })
+}
+
+/// A probe that takes no target out: one member always counts as healthy.
+pub(crate) fn idle_probe() -> Value {
+    json!({
+        "protocol": "Http",
+        "host": "backend.test",
+        "path": "/probe",
+        "interval": 3600,
+        "timeout": 5,
+        "unhealthyThreshold": 20,
+        "minServers": 1,
+    })
+}

@@ -1,0 +1,443 @@
+//! A backend that takes nothing on trust: it records every byte, says what a gateway should never
+//! have sent, and answers with whatever bytes the scenario wants.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::frames;
+use super::wire::{escape, find};
+
+/// What the recorder answers a scenario's requests with.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    /// Bytes; `{accept}` becomes the right `Sec-WebSocket-Accept`.
+    pub(crate) text: String,
+    /// More bytes, in the same segment.
+    pub(crate) tail: Vec<u8>,
+    pub(crate) then: Then,
+    /// First wait [`QUIET`] for bytes that should not come yet.
+    pub(crate) quiet_first: bool,
+}
+
+/// What follows the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next request.
+    NextRequest,
+    /// Every frame is sent back.
+    Echo,
+    /// The end.
+    Close,
+    /// RST.
+    Reset,
+}
+
+/// The window in which bytes that come too early are looked for.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// One request, as it came.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) line: String,
+    /// Names in lower case.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// What came after the head and before the answer, where nothing may.
+    pub(crate) early: Vec<u8>,
+    /// What came after the answer of an upgrade.
+    pub(crate) after: Vec<u8>,
+}
+
+impl Seen {
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let named = self
+            .fields
+            .iter()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    fn is_handshake(&self) -> bool {
+        self.values("upgrade")
+            .iter()
+            .any(|value| value.eq_ignore_ascii_case("websocket"))
+    }
+
+    fn path(&self) -> &str {
+        self.line.split(' ').nth(1).unwrap_or_default()
+    }
+}
+
+/// What was recorded since the last look.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record {
+    pub(crate) requests: Vec<Seen>,
+    /// What no gateway may send, whatever it is sent.
+    pub(crate) violations: Vec<String>,
+    /// Everything but probes and sentinels, for people.
+    pub(crate) transcript: String,
+    reply: Option<Reply>,
+}
+
+type Shared = Arc<Mutex<Record>>;
+
+/// A recording backend. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) address: SocketAddr,
+    shared: Shared,
+    _tasks: JoinSet<()>,
+}
+
+impl Recorder {
+    pub(crate) async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Shared::default();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self {
+            address,
+            shared,
+            _tasks: tasks,
+        })
+    }
+
+    /// Forgets everything, and answers as `reply` says from now on.
+    pub(crate) fn reset(&self, reply: Option<Reply>) {
+        *lock(&self.shared) = Record {
+            reply,
+            ..Record::default()
+        };
+    }
+
+    /// What was recorded. Answers are the standard ones from now on.
+    pub(crate) fn take(&self) -> Record {
+        std::mem::take(&mut lock(&self.shared))
+    }
+
+    /// What was recorded so far.
+    pub(crate) fn look(&self) -> Record {
+        lock(&self.shared).clone()
+    }
+}
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Record> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, shared: Shared) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                let connection = Connection { stream, buffer: Vec::new(), shared: Arc::clone(&shared) };
+                connections.spawn(async move {
+                    // Whoever breaks off is the gateway, and what it left is in the record.
+                    let _ = connection.serve().await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    shared: Shared,
+}
+
+impl Connection {
+    async fn serve(mut self) -> Result<()> {
+        self.stream.set_nodelay(true)?;
+        while let Some(seen) = self.request().await? {
+            if matches!(seen.path(), "/probe" | "/sentinel") {
+                self.answer_aside(seen.path() == "/probe").await?;
+                continue;
+            }
+            let at = self.record(&seen);
+            if self.answer(&seen, at).await? != Then::NextRequest {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Probes and sentinels are no part of the record.
+    async fn answer_aside(&mut self, probe: bool) -> Result<()> {
+        let body = if probe { "up" } else { "sentinel" };
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Ok(self.stream.write_all(answer.as_bytes()).await?)
+    }
+
+    /// Answers; says what comes after it.
+    async fn answer(&mut self, seen: &Seen, at: usize) -> Result<Then> {
+        let reply = lock(&self.shared).reply.clone();
+        let reply = reply.unwrap_or_else(|| standard(seen));
+        if reply.quiet_first {
+            let early = tokio::time::timeout(QUIET, self.stream.read_buf(&mut self.buffer)).await;
+            if early.is_ok() {
+                let early = std::mem::take(&mut self.buffer);
+                self.note(at, |seen| seen.early.extend(early));
+            }
+        }
+        let key = seen.values("sec-websocket-key").join("");
+        let text = reply
+            .text
+            .replace("{accept}", &derive_accept_key(key.as_bytes()));
+        let bytes = [text.as_bytes(), &reply.tail].concat();
+        self.stream.write_all(&bytes).await?;
+        match reply.then {
+            Then::NextRequest => {}
+            Then::Echo => self.echo(at).await?,
+            Then::Close => self.stream.shutdown().await?,
+            Then::Reset => self.stream.set_zero_linger()?,
+        }
+        Ok(reply.then)
+    }
+
+    async fn echo(&mut self, at: usize) -> Result<()> {
+        let mut noted = 0;
+        loop {
+            let fresh = self.buffer[noted..].to_vec();
+            let echoed = frames::echo(&mut self.buffer);
+            noted = self.buffer.len();
+            self.note(at, |seen| seen.after.extend(fresh));
+            self.stream.write_all(&echoed).await?;
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads one request; `None` at the end of the connection.
+    async fn request(&mut self) -> Result<Option<Seen>> {
+        let end = loop {
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                if !self.buffer.is_empty() {
+                    self.violation(format!("half a request: {}", escape(&self.buffer)));
+                }
+                return Ok(None);
+            }
+        };
+        let head: Vec<u8> = self.buffer.drain(..end).collect();
+        let (mut seen, violations) = read_head(&head);
+        for violation in violations {
+            self.violation(format!("{violation} in {}", escape(&head)));
+        }
+        if !seen.values("expect").is_empty() {
+            self.stream
+                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await?;
+        }
+        seen.body = self.body(&seen).await?;
+        Ok(Some(seen))
+    }
+
+    async fn body(&mut self, seen: &Seen) -> Result<Vec<u8>> {
+        if !seen.values("transfer-encoding").is_empty() {
+            return self.chunks().await;
+        }
+        match seen
+            .values("content-length")
+            .first()
+            .map(|length| length.parse())
+        {
+            Some(Ok(length)) => self.exactly(length).await,
+            Some(Err(_)) | None => Ok(Vec::new()),
+        }
+    }
+
+    async fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line().await?;
+            let Ok(size) = usize::from_str_radix(&line, 16) else {
+                self.violation(format!("chunk size {line:?}"));
+                anyhow::bail!("no chunk size");
+            };
+            if size == 0 {
+                while !self.line().await?.is_empty() {}
+                return Ok(body);
+            }
+            body.extend(self.exactly(size).await?);
+            self.line().await?;
+        }
+    }
+
+    async fn line(&mut self) -> Result<String> {
+        loop {
+            if let Some(at) = find(&self.buffer, b"\r\n") {
+                let line: Vec<u8> = self.buffer.drain(..at + 2).collect();
+                return Ok(String::from_utf8_lossy(&line[..at]).into_owned());
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
+        while self.buffer.len() < length {
+            self.more().await?;
+        }
+        Ok(self.buffer.drain(..length).collect())
+    }
+
+    async fn more(&mut self) -> Result<()> {
+        let read = self.stream.read_buf(&mut self.buffer).await?;
+        (read > 0)
+            .then_some(())
+            .context("the request's body is not whole")
+    }
+
+    fn record(&self, seen: &Seen) -> usize {
+        let mut record = lock(&self.shared);
+        let head: Vec<String> = seen
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        record.transcript += &format!(
+            "{}\n  {}\n  body: {}\n",
+            seen.line,
+            head.join("\n  "),
+            escape(&seen.body)
+        );
+        record.requests.push(seen.clone());
+        record.requests.len() - 1
+    }
+
+    fn note(&self, at: usize, change: impl FnOnce(&mut Seen)) {
+        // The record may have been taken meanwhile.
+        if let Some(seen) = lock(&self.shared).requests.get_mut(at) {
+            change(seen);
+        }
+    }
+
+    fn violation(&self, what: String) {
+        lock(&self.shared).violations.push(what);
+    }
+}
+
+fn standard(seen: &Seen) -> Reply {
+    let (text, then) = if seen.is_handshake() {
+        let text = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                    Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
+        (text, Then::Echo)
+    } else if seen.line.starts_with("HEAD ") {
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n",
+            Then::NextRequest,
+        )
+    } else {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nstandard";
+        (text, Then::NextRequest)
+    };
+    Reply {
+        text: text.to_owned(),
+        tail: Vec::new(),
+        then,
+        quiet_first: false,
+    }
+}
+
+/// Reads a head, and judges it by what a gateway may send: one canonical form (RFC 9112).
+fn read_head(head: &[u8]) -> (Seen, Vec<String>) {
+    let text = String::from_utf8_lossy(head).into_owned();
+    let mut lines = text.trim_end_matches("\r\n").split("\r\n");
+    let mut seen = Seen {
+        line: lines.next().unwrap_or_default().to_owned(),
+        ..Seen::default()
+    };
+    let mut violations = Vec::new();
+    if seen.line.split(' ').count() != 3 || !seen.line.ends_with(" HTTP/1.1") {
+        violations.push("a request line that is not METHOD SP target SP HTTP/1.1".to_owned());
+    }
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if name.is_empty() || !name.bytes().all(is_token) {
+            violations.push(format!("a field name that is no token: {line:?}"));
+        }
+        seen.fields
+            .push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    if text.replace("\r\n", "").contains(['\r', '\n', '\0']) {
+        violations.push("CR, LF or NUL on its own".to_owned());
+    }
+    if seen.values("host").len() != 1 {
+        violations.push(format!("{} Host fields", seen.values("host").len()));
+    }
+    let lengths = seen.values("content-length");
+    let codings = seen.values("transfer-encoding");
+    if lengths.len() + codings.len() > 1 {
+        violations.push("more than one framing field".to_owned());
+    }
+    if lengths
+        .iter()
+        .any(|length| !length.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        violations.push("a Content-Length that is no number".to_owned());
+    }
+    if codings
+        .iter()
+        .any(|coding| !coding.eq_ignore_ascii_case("chunked"))
+    {
+        violations.push("a Transfer-Encoding that is not chunked".to_owned());
+    }
+    (seen, violations)
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_head;
+
+    #[test]
+    fn only_the_canonical_form_passes() {
+        let good = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
+        assert_eq!(read_head(good.as_bytes()).1, Vec::<String>::new());
+        let rows = [
+            ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", "request line"),
+            ("GET / HTTP/1.1\r\n\r\n", "0 Host"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "2 Host"),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "no token"),
+            ("GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", "on its own"),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "framing",
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
+                "no number",
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+                "not chunked",
+            ),
+        ];
+        for (head, expected) in rows {
+            let violations = read_head(head.as_bytes()).1;
+            let found = violations
+                .iter()
+                .any(|violation| violation.contains(expected));
+            assert!(found, "{head:?}: {violations:?}");
+        }
+    }
+}

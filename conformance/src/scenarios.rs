@@ -1,0 +1,20 @@
+//! All scenarios, in the order of the report.
+
+mod eviction;
+mod handshake;
+mod hostile;
+mod http;
+mod reconfiguration;
+mod rows;
+
+use crate::scenario::Scenario;
+
+/// Every scenario there is.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all = handshake::scenarios();
+    all.extend(http::scenarios());
+    all.extend(hostile::scenarios());
+    all.extend(eviction::scenarios());
+    all.extend(reconfiguration::scenarios());
+    all
+}
