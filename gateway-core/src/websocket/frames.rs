@@ -52,6 +52,8 @@ pub enum FrameEvent {
 /// refuses. Of a header that is split over two reads, the first part has then been forwarded
 /// before its second part can show an error: the peer sees a frame that never comes to its end.
 /// [`FrameTracker::at_boundary`] tells afterwards whether a frame of our own may still follow.
+/// Whoever wants to forward whole headers only holds back [`FrameTracker::partial_header`], at most
+/// 13 bytes.
 #[derive(Debug)]
 pub struct FrameTracker {
     state: State,
@@ -121,24 +123,10 @@ impl FrameTracker {
                     // At most `rest.len()`.
                     taken as usize
                 }
-                State::Header { bytes: known, have } => {
-                    let mut joined = *known;
-                    let (have, joined) = join(&mut joined, *have, rest);
-                    match Header::parse(joined, self.direction, self.in_message) {
-                        Ok(Some(header)) => {
-                            self.begin_frame(&header, &mut on_event);
-                            header.size - have
-                        }
-                        Ok(None) => {
-                            self.state = State::in_header(joined);
-                            rest.len()
-                        }
-                        Err(error) => {
-                            let clean = have == 0;
-                            self.state = State::Failed { error, clean };
-                            return Err((at, error));
-                        }
-                    }
+                State::Header { bytes, have } => {
+                    let (known, have) = (*bytes, *have);
+                    self.read_header(known, have, rest, &mut on_event)
+                        .map_err(|error| (at, error))?
                 }
                 State::Control(control) => {
                     let taken = control.take(rest);
@@ -195,6 +183,32 @@ impl FrameTracker {
         usize::try_from(left)
             .ok()
             .filter(|&left| left <= bytes.len())
+    }
+
+    /// Goes on with a header of which `have` bytes are known; returns how many of `next` it took.
+    fn read_header(
+        &mut self,
+        mut known: [u8; LONGEST_HEADER],
+        have: u8,
+        next: &[u8],
+        on_event: &mut impl FnMut(FrameEvent),
+    ) -> Result<usize, FrameError> {
+        let (have, joined) = join(&mut known, have, next);
+        match Header::parse(joined, self.direction, self.in_message) {
+            Ok(Some(header)) => {
+                self.begin_frame(&header, on_event);
+                Ok(header.size - have)
+            }
+            Ok(None) => {
+                self.state = State::in_header(joined);
+                Ok(next.len())
+            }
+            Err(error) => {
+                let clean = have == 0;
+                self.state = State::Failed { error, clean };
+                Err(error)
+            }
+        }
     }
 
     fn begin_frame(&mut self, header: &Header, on_event: &mut impl FnMut(FrameEvent)) {
