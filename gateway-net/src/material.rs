@@ -14,7 +14,7 @@ use gateway_core::snapshot::{Backend, Target};
 use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
 
-use crate::backend_tls::{NameCheck, Sessions, Verification, live_server_name, probe_server_name};
+use crate::backend_tls::{NameCheck, Sessions, Verification, probe_server_name};
 use crate::certificates::{self, CertificateError, ServerCertificate};
 use crate::dial::BackendTlsName;
 
@@ -88,20 +88,6 @@ impl Material {
     /// change nothing.
     pub fn is_same(&self, other: &Self) -> bool {
         self.sources == other.sources
-    }
-
-    /// How to speak TLS to `target` for a client that asked for `client_host`; `None` when the
-    /// settings speak HTTP in the clear.
-    pub fn live_tls(
-        &self,
-        backend: &Backend,
-        target: &Target,
-        client_host: &str,
-    ) -> Option<BackendTlsName> {
-        Some(BackendTlsName {
-            config: Arc::clone(self.backend.get(&backend.settings_name)?),
-            name: live_server_name(&backend.settings, target, client_host)?,
-        })
     }
 
     /// How to speak TLS to `target` in a probe that asks for `probe_name`; `None` when the probe

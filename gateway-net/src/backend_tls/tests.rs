@@ -228,3 +228,11 @@ fn the_common_name_counts_only_where_there_are_no_other_names() {
         "a common name is taken literally"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_host_of_a_client_gives_a_name(host: String) {
+        let settings = settings(BackendHost::FromClient, None);
+        proptest::prop_assert!(live_server_name(&settings, &by_name(), &host).is_some());
+    }
+}

@@ -253,3 +253,32 @@ fn roots_are_pem_or_der_one_or_more() {
         );
     }
 }
+
+/// What stands in a file, for mutation.
+const SOURCES: [&[u8]; 4] = [
+    include_bytes!("fixtures/no-mac.pfx"),
+    include_bytes!("fixtures/legacy.pfx"),
+    include_bytes!("fixtures/sec1.pem"),
+    include_bytes!("fixtures/pkcs1.pem"),
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_sources_are_errors_or_certificates_and_never_a_panic(
+        source in 0..SOURCES.len(),
+        at in proptest::prelude::any::<proptest::sample::Index>(),
+        byte: u8,
+        cut in proptest::prelude::any::<proptest::sample::Index>(),
+    ) {
+        let mut bytes = SOURCES[source].to_vec();
+        let index = at.index(bytes.len());
+        bytes[index] = byte;
+        let _ = pfx(&bytes, "Passw0rd");
+        let _ = parse_roots(&bytes);
+        bytes.remove(cut.index(bytes.len()));
+        let _ = pfx(&bytes, "Passw0rd");
+        let _ = parse_roots(&bytes);
+    }
+}

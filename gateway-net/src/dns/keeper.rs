@@ -101,7 +101,7 @@ impl Keeper {
             });
             if order.refresh || !answered {
                 watched.due = now;
-                watched.again = watched.asked.is_some() && order.refresh;
+                watched.again |= watched.asked.is_some() && order.refresh;
                 open.insert(Arc::clone(name));
             }
         }

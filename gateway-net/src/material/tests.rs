@@ -64,6 +64,7 @@ fn what_did_not_change_is_shared_and_what_did_is_not() {
     let (site_name, settings) = ("site".into(), "settings".into());
     let key = |material: &Material| Arc::clone(&material.server[&site_name].key);
     let live = |material: &Material| Arc::clone(&material.backend[&settings]);
+    assert!(first.is_same(&same));
     assert!(Arc::ptr_eq(&key(&first), &key(&same)));
     assert!(Arc::ptr_eq(&live(&first), &live(&same)));
     assert!(Arc::ptr_eq(
