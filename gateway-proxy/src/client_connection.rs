@@ -1,0 +1,254 @@
+//! One client's connection: hyper's server on it, its deadlines, its end.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use gateway_core::config::Limits;
+use gateway_core::snapshot::{EndpointId, Snapshot};
+use http::{HeaderValue, Request, StatusCode};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::body::{RequestBody, Upload};
+use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
+use crate::forwarded_headers::client_value;
+use crate::serve::serve;
+use crate::upstream::expect::Opener;
+use crate::worker::Worker;
+
+/// What the client may still send after our last word, and how long: closing at once would reset
+/// the connection, and take the answer from it (RFC 9112 section 9.6).
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// A fresh connection that drains may still bring its first request this long.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 44\r\n\
+    connection: close\r\n\r\n\
+    the request's head did not arrive in time.\r\n";
+
+/// What the requests of one connection share.
+pub(crate) struct Context {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) endpoint: EndpointId,
+    /// The client: of the socket, or as a PROXY header says.
+    pub(crate) client: SocketAddr,
+    /// The client, as `X-Forwarded-For` has it.
+    pub(crate) client_value: HeaderValue,
+    /// It is a TLS connection.
+    pub(crate) secure: bool,
+    pub(crate) watch: Rc<Watch>,
+    pub(crate) interim: Arc<Interim>,
+    /// The body of requests that have none.
+    pub(crate) no_upload: Rc<Upload>,
+    answer_timer: RefCell<Timer>,
+    drain: CancellationToken,
+    reset: Cell<bool>,
+}
+
+impl Context {
+    /// For a connection of `client` at `endpoint`; it drains when `drain` says so.
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        endpoint: EndpointId,
+        client: SocketAddr,
+        secure: bool,
+        drain: CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            worker,
+            endpoint,
+            client,
+            client_value: client_value(client),
+            secure,
+            watch: Rc::new(Watch::new(now)),
+            interim: Arc::default(),
+            no_upload: Upload::new(now),
+            answer_timer: RefCell::default(),
+            drain,
+            reset: Cell::new(false),
+        }
+    }
+
+    /// Whether the peer may say for whom it speaks.
+    pub(crate) fn is_trusted(&self, snapshot: &Snapshot) -> bool {
+        !snapshot.trusted_proxies.is_empty() && snapshot.trusts(self.client.ip())
+    }
+
+    /// Whether this connection ends with the answer under way.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    /// The bounds on clients as they are now.
+    pub(crate) fn limits(&self) -> Limits {
+        self.worker.view().snapshot.limits.clone()
+    }
+
+    /// Ready when `deadline` has passed. One request at a time asks.
+    pub(crate) fn poll_answer_deadline(
+        &self,
+        cx: &mut task::Context<'_>,
+        deadline: Instant,
+    ) -> Poll<()> {
+        self.answer_timer.borrow_mut().poll_at(cx, Some(deadline))
+    }
+
+    /// Passes the interim answers to `request` on to the client (RFC 9110 section 15.2); a 100 that
+    /// an `opener` waits for lets the body through.
+    pub(crate) fn relay_interim(&self, request: &mut Request<RequestBody>, opener: Option<Opener>) {
+        let interim = Arc::clone(&self.interim);
+        hyper::ext::on_informational(request, move |head| match &opener {
+            // hyper's server says 100 by itself as soon as the body is asked for.
+            Some(opener) if head.status() == StatusCode::CONTINUE => {
+                opener.open();
+            }
+            _ => interim.push(head.status(), head.headers()),
+        });
+    }
+
+    /// The connection must end as an error: its client cannot tell a truncated answer otherwise.
+    pub(crate) fn reset_at_end(&self) {
+        self.reset.set(true);
+    }
+}
+
+/// How hyper's part of a connection ended.
+enum Ended {
+    /// As HTTP wants it, or the client left.
+    Closed,
+    /// With a broken request or a broken answer.
+    Broken,
+    /// A head did not come in time.
+    HeadTimeout,
+    /// No next request came in time, or there is to be none.
+    Idle,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve_connection(stream: ClientStream, context: Context) {
+    let context = Rc::new(context);
+    let limits = context.limits();
+    let io = ClientIo::new(
+        stream,
+        Rc::clone(&context.watch),
+        Arc::clone(&context.interim),
+    );
+    let service = {
+        let context = Rc::clone(&context);
+        service_fn(move |request| serve(Rc::clone(&context), request))
+    };
+    let mut connection = hyper::server::conn::http1::Builder::new()
+        .pipeline_flush(false)
+        .max_buf_size(limits.max_request_head_bytes.max(MIN_BUFFER))
+        .max_header_size(limits.max_request_head_bytes)
+        .max_headers(limits.max_request_headers)
+        .serve_connection(TokioIo::new(io), service);
+    let mut driver = Driver {
+        context: &context,
+        limits: &limits,
+        timer: Timer::default(),
+        drained: Box::pin(context.drain.clone().cancelled_owned()),
+        drains_since: None,
+        registered: false,
+    };
+    let ended = std::future::poll_fn(|cx| driver.poll(cx, &mut connection)).await;
+    let io = connection.into_parts().io.into_inner();
+    close(io, ended, context.reset.get()).await;
+}
+
+/// The smallest buffer that hyper takes.
+const MIN_BUFFER: usize = 8192;
+
+/// Polls hyper, and cuts what is late.
+struct Driver<'a, D> {
+    context: &'a Rc<Context>,
+    limits: &'a Limits,
+    timer: Timer,
+    drained: Pin<Box<D>>,
+    drains_since: Option<Instant>,
+    registered: bool,
+}
+
+impl<D: Future<Output = ()>> Driver<'_, D> {
+    fn poll<C>(&mut self, cx: &mut task::Context<'_>, connection: &mut C) -> Poll<Ended>
+    where
+        C: Future<Output = hyper::Result<()>> + Unpin,
+    {
+        if !self.registered {
+            self.registered = true;
+            self.context.interim.wakes(cx.waker());
+        }
+        if let Poll::Ready(result) = Pin::new(connection).poll(cx) {
+            return Poll::Ready(match result {
+                Ok(()) => Ended::Closed,
+                Err(_) => Ended::Broken,
+            });
+        }
+        if self.drains_since.is_none() && self.drained.as_mut().poll(cx).is_ready() {
+            self.drains_since = Some(Instant::now());
+        }
+        let watch = &self.context.watch;
+        let mut deadline = watch.deadline(
+            self.limits.request_head_timeout,
+            self.limits.keep_alive_timeout,
+        );
+        if let (Some(since), Some(due)) = (self.drains_since, deadline) {
+            let grace = if watch.has_served() && watch.phase() == Phase::Waiting {
+                Duration::ZERO
+            } else {
+                FIRST_REQUEST_GRACE
+            };
+            deadline = Some(due.min(since + grace));
+        }
+        match self.timer.poll_at(cx, deadline) {
+            Poll::Ready(()) if watch.phase() == Phase::Head && self.drains_since.is_none() => {
+                Poll::Ready(Ended::HeadTimeout)
+            }
+            Poll::Ready(()) => Poll::Ready(Ended::Idle),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Says the last word and closes in a way that lets the client hear it.
+async fn close(io: ClientIo, ended: Ended, reset: bool) {
+    let quiet = io.is_quiet();
+    let client_ended = io.has_ended();
+    let mut stream = io.into_stream();
+    if reset {
+        // An HTTP/1.0 client takes a FIN for the end of its answer.
+        let _ = socket2::SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
+        return;
+    }
+    let last_word: &[u8] = match ended {
+        Ended::HeadTimeout if quiet => REQUEST_TIMEOUT,
+        Ended::HeadTimeout | Ended::Closed | Ended::Broken | Ended::Idle => b"",
+    };
+    let closing = async {
+        stream.write_all(last_word).await?;
+        stream.shutdown().await?;
+        let mut left = LINGER_BYTES;
+        let mut scratch = [0; 4096];
+        while !client_ended && left > 0 {
+            match stream.read(&mut scratch).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whatever goes wrong here, the connection is over.
+    let _ = tokio::time::timeout(LINGER_TIME, closing).await;
+}

@@ -1,0 +1,167 @@
+//! One request's account: who, where to, how long, how it ended. Closed in `Drop`, since a client that
+//! leaves drops everything that was under way.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gateway_core::snapshot::{Route, Target};
+use http::{Request, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::access_log::RequestRecord;
+use crate::body::Upload;
+use crate::client_connection::Context;
+use crate::error::{ProxyError, client_closed_request};
+use crate::forwarded_headers::TraceId;
+use crate::view::View;
+
+/// A request under way.
+pub(crate) struct Exchange {
+    context: Rc<Context>,
+    view: Rc<View>,
+    started: Instant,
+    trace_id: TraceId,
+    speaks_1_0: bool,
+    route: Option<usize>,
+    target: Option<Arc<Target>>,
+    upload: Option<Rc<Upload>>,
+    status: Option<StatusCode>,
+    error: Option<(&'static str, crate::error::Side)>,
+    sent: u64,
+    complete: bool,
+    record: Option<Box<RequestRecord>>,
+}
+
+impl Exchange {
+    /// A head has come.
+    pub(crate) fn begin(context: &Rc<Context>, request: &Request<Incoming>) -> Self {
+        context.watch.request_begins();
+        let trace_id = TraceId::random();
+        let record = context.worker.access_log().then(|| {
+            Box::new(RequestRecord::begin(
+                context.client,
+                context.secure,
+                request,
+            ))
+        });
+        Self {
+            context: Rc::clone(context),
+            view: context.worker.view(),
+            started: Instant::now(),
+            trace_id,
+            speaks_1_0: request.version() == Version::HTTP_10,
+            route: None,
+            target: None,
+            upload: None,
+            status: None,
+            error: None,
+            sent: 0,
+            complete: false,
+            record,
+        }
+    }
+
+    /// The generation that holds for the whole request.
+    pub(crate) fn view(&self) -> &Rc<View> {
+        &self.view
+    }
+
+    pub(crate) fn trace_id(&self) -> &TraceId {
+        &self.trace_id
+    }
+
+    pub(crate) fn routed(&mut self, route: &Route) {
+        self.route = Some(route.index);
+    }
+
+    pub(crate) fn uploads(&mut self, upload: &Rc<Upload>) {
+        self.upload = Some(Rc::clone(upload));
+    }
+
+    /// A target is asked; the one before it is not any more.
+    pub(crate) fn chose(&mut self, target: &Arc<Target>) {
+        self.release_target();
+        target.load.of(self.context.worker.index).request_started();
+        self.target = Some(Arc::clone(target));
+    }
+
+    pub(crate) fn retried(&mut self) {
+        self.context.worker.metrics().retries.add(1);
+    }
+
+    /// The head of an answer has come.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// The gateway answers by itself.
+    pub(crate) fn failed(&mut self, error: &ProxyError) {
+        self.status = Some(error.status());
+        self.error = Some((error.error_info(), error.side()));
+        self.complete = true;
+    }
+
+    /// Body went on to the client.
+    pub(crate) fn count_sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The answer ended too early.
+    pub(crate) fn truncated(&mut self) {
+        self.error = Some((
+            "ERRORINFO_UPSTREAM_CLOSED_CONNECTION",
+            crate::error::Side::Backend,
+        ));
+        if self.speaks_1_0 {
+            self.context.reset_at_end();
+        }
+    }
+
+    /// The answer ended as it should.
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    fn release_target(&mut self) {
+        if let Some(target) = self.target.take() {
+            target.load.of(self.context.worker.index).request_ended();
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let target = self.target.as_ref().map(|target| target.address);
+        self.release_target();
+        self.context.interim.clear();
+        self.context.watch.request_ends();
+        if !self.complete && self.error.is_none() {
+            let gone = ProxyError::ClientGone;
+            self.error = Some((gone.error_info(), gone.side()));
+        }
+        // Without a status it is the client who left; with one, the status was sent already.
+        let status = self.status.unwrap_or_else(client_closed_request);
+        let took = self.started.elapsed();
+        let metrics = self.context.worker.metrics();
+        if let Some((_, side)) = self.error {
+            metrics.failed(side);
+        }
+        if let Some(route) = self.route {
+            self.view.requests(route).observe(status, took);
+        }
+        if let Some(mut record) = self.record.take() {
+            record.end(crate::access_log::RequestEnd {
+                trace_id: self.trace_id,
+                status,
+                took,
+                sent: self.sent,
+                received: self.upload.as_ref().map_or(0, |upload| upload.bytes.get()),
+                target,
+                route: self.route.map(|route| self.view.labels(route)),
+                error_info: self.error.map_or("ERRORINFO_NO_ERROR", |(info, _)| info),
+            });
+            self.context.worker.log(record);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Bounds that hold for all workers together: open connections and handshakes a second.
+//!
+//! Written once a connection and once a handshake, never on the way of a plain request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+/// Descriptors kept back for the admin API, probes, logs and the store.
+const DESCRIPTORS_KEPT_BACK: u64 = 128;
+
+/// How many client connections may be open.
+#[derive(Debug)]
+pub(crate) struct ConnectionBudget {
+    open: AtomicU32,
+    /// `maxConnections`.
+    configured: AtomicU32,
+    /// What the process has descriptors for: two a connection, the client's and the backend's.
+    affordable: u32,
+    freed: Notify,
+}
+
+/// One connection's share.
+#[derive(Debug)]
+pub(crate) struct ConnectionPermit(Arc<ConnectionBudget>);
+
+impl ConnectionBudget {
+    /// A budget for a process that may have `descriptors` open; `None` for any number.
+    pub(crate) fn new(descriptors: Option<u64>) -> Arc<Self> {
+        let affordable = descriptors.map_or(u32::MAX, |all| {
+            let spare = all.saturating_sub(DESCRIPTORS_KEPT_BACK.min(all / 2));
+            u32::try_from(spare / 2).unwrap_or(u32::MAX).max(1)
+        });
+        Arc::new(Self {
+            open: AtomicU32::new(0),
+            configured: AtomicU32::new(u32::MAX),
+            affordable,
+            freed: Notify::new(),
+        })
+    }
+
+    /// Sets `maxConnections`.
+    pub(crate) fn configure(&self, max: Option<u32>) {
+        self.configured
+            .store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.freed.notify_waiters();
+    }
+
+    /// Takes a share, waiting for one to come free.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> ConnectionPermit {
+        self.when(|| {
+            let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.limit();
+            if !taken {
+                self.open.fetch_sub(1, Ordering::Relaxed);
+            }
+            taken
+        })
+        .await;
+        ConnectionPermit(Arc::clone(self))
+    }
+
+    /// Waits until there is room, and takes none of it.
+    pub(crate) async fn room(&self) {
+        self.when(|| self.open() < self.limit()).await;
+    }
+
+    async fn when(&self, condition: impl Fn() -> bool) {
+        loop {
+            // Listens before it looks, so that what comes free in between is not missed.
+            let mut freed = std::pin::pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if condition() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Open client connections.
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn limit(&self) -> u32 {
+        self.affordable.min(self.configured.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_waiters();
+    }
+}
+
+/// Counts handshakes in windows of a second.
+#[derive(Debug)]
+pub(crate) struct HandshakeRate {
+    start: Instant,
+    /// The window's second in the upper half, its count in the lower.
+    window: AtomicU64,
+}
+
+impl HandshakeRate {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self {
+            start,
+            window: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether one more may go at `now`, at most `max` a second.
+    pub(crate) fn admit(&self, now: Instant, max: u32) -> bool {
+        let second = now.duration_since(self.start).as_secs() << 32;
+        let admitted = self
+            .window
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
+                let count = if window & !u64::from(u32::MAX) == second {
+                    window & u64::from(u32::MAX)
+                } else {
+                    0
+                };
+                (count < u64::from(max)).then_some(second | (count + 1))
+            });
+        admitted.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn handshakes_are_counted_by_the_second() {
+        let start = Instant::now();
+        let rate = HandshakeRate::new(start);
+        assert!(rate.admit(start, 2));
+        assert!(rate.admit(start, 2));
+        assert!(!rate.admit(start, 2));
+        assert!(rate.admit(start + Duration::from_secs(1), 2));
+        assert!(!rate.admit(start + Duration::from_secs(1), 0));
+    }
+
+    #[tokio::test]
+    async fn a_connection_waits_for_its_share() {
+        let budget = ConnectionBudget::new(None);
+        budget.configure(Some(1));
+        let first = budget.acquire().await;
+        let mut second = tokio_test_free(&budget);
+        assert!(futures_pending(&mut second).await);
+        drop(first);
+        second.await.unwrap();
+        assert_eq!(budget.open(), 0);
+    }
+
+    fn tokio_test_free(budget: &Arc<ConnectionBudget>) -> tokio::task::JoinHandle<()> {
+        let budget = Arc::clone(budget);
+        tokio::task::spawn(async move { drop(budget.acquire().await) })
+    }
+
+    async fn futures_pending(task: &mut tokio::task::JoinHandle<()>) -> bool {
+        tokio::task::yield_now().await;
+        !task.is_finished()
+    }
+
+    #[test]
+    fn few_descriptors_still_afford_a_connection() {
+        assert_eq!(ConnectionBudget::new(Some(4)).limit(), 1);
+        assert_eq!(ConnectionBudget::new(Some(1024)).limit(), 448);
+        assert_eq!(ConnectionBudget::new(None).limit(), u32::MAX);
+    }
+}

@@ -1,0 +1,123 @@
+//! Idle connections of one worker, by (pool, settings, target): bounded, the last used first.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use gateway_net::dial::BackendTlsName;
+
+use super::connection::BackendConnection;
+use crate::metrics::WorkerCounts;
+
+/// How long a connection may lie idle. Most servers wait at least as long; one that does not is found
+/// out before its connection is used.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+/// The most idle connections of one worker to one target.
+const MAX_IDLE: usize = 256;
+
+/// A worker's idle connections.
+#[derive(Default)]
+pub(crate) struct Pool {
+    /// By the id of the target's health cell, which names (pool, settings, target).
+    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    opened: Cell<u64>,
+    reused: Cell<u64>,
+}
+
+struct Idle {
+    connection: BackendConnection,
+    since: Instant,
+}
+
+impl Pool {
+    /// The connection used last, if there is one that is still open and speaks TLS as `tls` says.
+    pub(crate) fn take(
+        &self,
+        target: u64,
+        tls: Option<&BackendTlsName>,
+    ) -> Option<BackendConnection> {
+        let mut idle = self.idle.borrow_mut();
+        let list = idle.get_mut(&target)?;
+        loop {
+            let at = list.iter().rposition(|idle| idle.connection.speaks(tls))?;
+            let connection = list.remove(at).connection;
+            if connection.is_idle() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Whether no idle connection is kept for `target`.
+    pub(crate) fn is_empty(&self, target: u64) -> bool {
+        self.idle.borrow().get(&target).is_none_or(Vec::is_empty)
+    }
+
+    /// Hands a connection to a request; it comes back when its answer has ended.
+    pub(crate) fn lease(self: &Rc<Self>, target: u64, connection: BackendConnection) -> Lease {
+        Lease {
+            pool: Rc::clone(self),
+            target,
+            connection,
+            once: false,
+        }
+    }
+
+    /// Closes what has been idle for too long or was closed by its backend, and everything to
+    /// targets other than `wanted` where that is given.
+    pub(crate) fn sweep(&self, now: Instant, wanted: Option<&HashSet<u64>>) {
+        self.idle.borrow_mut().retain(|target, list| {
+            if wanted.is_some_and(|wanted| !wanted.contains(target)) {
+                return false;
+            }
+            list.retain(|idle| {
+                !idle.connection.is_closed() && now.duration_since(idle.since) < IDLE_TIMEOUT
+            });
+            !list.is_empty()
+        });
+    }
+
+    /// Shows the counts to whoever looks.
+    pub(crate) fn report(&self, counts: &WorkerCounts) {
+        counts.backend_opened.set(self.opened.get());
+        counts.backend_reused.set(self.reused.get());
+    }
+
+    /// Counts a connection that was put to use.
+    pub(crate) fn count(&self, reused: bool) {
+        let counter = if reused { &self.reused } else { &self.opened };
+        counter.set(counter.get() + 1);
+    }
+}
+
+/// A connection in use. Dropped, it is cut; given back, it may serve again.
+pub(crate) struct Lease {
+    pool: Rc<Pool>,
+    target: u64,
+    connection: BackendConnection,
+    once: bool,
+}
+
+impl Lease {
+    /// Lets this exchange be the connection's last.
+    pub(crate) fn use_no_more(&mut self) {
+        self.once = true;
+    }
+
+    /// Returns the connection after a clean end. One that is not idle by now (its request's body has
+    /// not gone out, or more bytes came than the answer has) is cut.
+    pub(crate) fn give_back(self) {
+        if self.once || !self.connection.is_idle() {
+            return;
+        }
+        let mut idle = self.pool.idle.borrow_mut();
+        let list = idle.entry(self.target).or_default();
+        if list.len() >= MAX_IDLE {
+            list.remove(0);
+        }
+        list.push(Idle {
+            connection: self.connection,
+            since: Instant::now(),
+        });
+    }
+}

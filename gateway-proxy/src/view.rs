@@ -1,0 +1,172 @@
+//! What is published, and one worker's own copy of what it reads of it for every request.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gateway_core::config::{BackendHost, TargetHost};
+use gateway_core::snapshot::{Backend, EndpointId, PerWorker, Snapshot, Target, TargetId};
+use gateway_net::backend_tls::live_server_name;
+use gateway_net::dial::BackendTlsName;
+use gateway_net::material::Material;
+use http::HeaderValue;
+
+use crate::access_log::RouteLabels;
+use crate::metrics::RequestCell;
+
+/// One immutable value for all workers: the snapshot, and what only the proxy knows.
+pub(crate) struct Published {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) material: Arc<Material>,
+    /// By [`Route::index`].
+    pub(crate) requests: Vec<PerWorker<RequestCell>>,
+}
+
+impl Published {
+    /// Carries over the cells of rules that stay.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        material: Arc<Material>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let mut known: HashMap<_, _> = previous.map_or_else(HashMap::new, |previous| {
+            let routes = previous.snapshot.routes.iter();
+            routes
+                .zip(&previous.requests)
+                .map(|(route, cells)| ((route.listener.clone(), route.rule.clone()), cells.clone()))
+                .collect()
+        });
+        let requests = snapshot
+            .routes
+            .iter()
+            .map(|route| {
+                known
+                    .remove(&(route.listener.clone(), route.rule.clone()))
+                    .unwrap_or_else(|| PerWorker::new(snapshot.workers))
+            })
+            .collect();
+        Self {
+            snapshot,
+            material,
+            requests,
+        }
+    }
+}
+
+/// A worker's own copy: reading it touches no count that another worker writes.
+pub(crate) struct View {
+    worker: usize,
+    published: Arc<Published>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) names: Names,
+    ports: Vec<HeaderValue>,
+    labels: Vec<Arc<RouteLabels>>,
+}
+
+/// `Host` values of the worker's own.
+pub(crate) struct Names {
+    /// By [`Backend::index`].
+    fixed: Vec<HeaderValue>,
+    targets: HashMap<TargetId, HeaderValue>,
+}
+
+impl View {
+    /// The view of worker number `worker`.
+    pub(crate) fn new(published: Arc<Published>, worker: usize) -> Rc<Self> {
+        let snapshot = Arc::clone(&published.snapshot);
+        let ports = snapshot.endpoints.iter();
+        let labels = snapshot.routes.iter();
+        Rc::new(Self {
+            worker,
+            names: Names::new(&snapshot),
+            ports: ports
+                .map(|at| HeaderValue::from(at.frontend_port))
+                .collect(),
+            labels: labels
+                .map(|route| Arc::new(RouteLabels::new(route)))
+                .collect(),
+            snapshot,
+            published,
+        })
+    }
+
+    /// The frontend port that an endpoint stands for.
+    pub(crate) fn port(&self, endpoint: EndpointId) -> &HeaderValue {
+        let endpoints = &self.snapshot.endpoints;
+        let at = endpoints.binary_search_by_key(&endpoint, |endpoint| endpoint.id);
+        &self.ports[at.expect("the caller found the endpoint in this snapshot")]
+    }
+
+    /// How TLS is spoken to `target` for a client that asked for `host`.
+    pub(crate) fn backend_tls(
+        &self,
+        backend: &Backend,
+        target: &Target,
+        host: &str,
+    ) -> Option<BackendTlsName> {
+        let name = live_server_name(&backend.settings, target, host)?;
+        let config = self.published.material.backend.get(&backend.settings_name);
+        let config = config.expect("material is loaded from the same configuration");
+        Some(BackendTlsName {
+            config: Arc::clone(config),
+            name,
+        })
+    }
+
+    /// This worker's counters of a route.
+    pub(crate) fn requests(&self, route: usize) -> &RequestCell {
+        self.published.requests[route].of(self.worker)
+    }
+
+    /// A route's names, for the access log.
+    pub(crate) fn labels(&self, route: usize) -> Arc<RouteLabels> {
+        Arc::clone(&self.labels[route])
+    }
+}
+
+impl Names {
+    fn new(snapshot: &Snapshot) -> Self {
+        let fixed = snapshot.backends.iter().map(|backend| {
+            let host = match &backend.settings.host {
+                BackendHost::Fixed(host) => host.as_str(),
+                BackendHost::FromClient | BackendHost::FromTarget => "",
+            };
+            value(host)
+        });
+        let targets = snapshot.backends.iter().flat_map(|backend| {
+            let targets = backend.targets.iter();
+            targets.map(|target| (target.id, value(&authority(target))))
+        });
+        Self {
+            fixed: fixed.collect(),
+            targets: targets.collect(),
+        }
+    }
+
+    /// `hostName`.
+    pub(crate) fn fixed(&self, backend: &Backend) -> HeaderValue {
+        self.fixed[backend.index].clone()
+    }
+
+    /// The member's FQDN or address.
+    pub(crate) fn of(&self, target: &Target) -> HeaderValue {
+        match self.targets.get(&target.id) {
+            Some(name) => name.clone(),
+            None => value(&authority(target)),
+        }
+    }
+}
+
+/// A member as an authority; its port is the settings' business (reference section 3).
+fn authority(target: &Target) -> String {
+    match &target.host {
+        TargetHost::Fqdn(name) => name.to_string(),
+        TargetHost::Ip(std::net::IpAddr::V4(address)) => address.to_string(),
+        TargetHost::Ip(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+    }
+}
+
+/// Names were checked with the configuration; what is no header value would be an empty one.
+fn value(name: &str) -> HeaderValue {
+    HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,241 @@
+//! One thread, one runtime, one socket for each endpoint, one pool: what a request needs is here, and
+//! no other thread writes it.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway_core::snapshot::{EndpointId, Target};
+use socket2::Socket;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, LocalSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access_log::RequestRecord;
+use crate::client_connection::{Context, serve_connection};
+use crate::client_io::ClientStream;
+use crate::limits::{ConnectionBudget, ConnectionPermit};
+use crate::listener::{accept_all, listen};
+use crate::metrics::WorkerCounts;
+use crate::proxy::Shared;
+use crate::upstream::Pool;
+use crate::view::{Published, View};
+
+/// How often idle connections to backends are looked over.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Serve by this from now on; listen on `sockets`, stop listening where it has no endpoint.
+    Publish {
+        published: Arc<Published>,
+        sockets: Vec<(EndpointId, Socket)>,
+        done: oneshot::Sender<()>,
+    },
+    /// Finish what is under way, within `deadline`, and end.
+    Drain {
+        deadline: Duration,
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What everything on one worker's thread shares.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) pool: Rc<Pool>,
+    view: RefCell<Rc<View>>,
+    shared: Arc<Shared>,
+    connections: TaskTracker,
+    listeners: RefCell<HashMap<EndpointId, Listening>>,
+}
+
+struct Listening {
+    stop: CancellationToken,
+    drain: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+/// Runs a worker on the current thread until it has drained or its commands end.
+pub(crate) fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let worker = Rc::new(Worker::new(index, shared));
+        worker.obey(commands).await;
+    });
+    Ok(())
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Self {
+        let view = View::new(shared.published(), index);
+        Self {
+            index,
+            pool: Rc::new(Pool::default()),
+            view: RefCell::new(view),
+            shared,
+            connections: TaskTracker::new(),
+            listeners: RefCell::default(),
+        }
+    }
+
+    async fn obey(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Publish { published, sockets, done }) => {
+                        self.publish(published, sockets).await;
+                        // Whoever asked may have given up waiting; what was asked is done.
+                        let _ = done.send(());
+                    }
+                    Some(Command::Drain { deadline, done }) => {
+                        self.drain(deadline).await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    None => return,
+                },
+                _ = sweep.tick() => self.sweep(),
+            }
+        }
+    }
+
+    async fn publish(
+        self: &Rc<Self>,
+        published: Arc<Published>,
+        sockets: Vec<(EndpointId, Socket)>,
+    ) {
+        let view = View::new(published, self.index);
+        *self.view.borrow_mut() = Rc::clone(&view);
+        let gone: Vec<EndpointId> = {
+            let listeners = self.listeners.borrow();
+            let ids = listeners.keys().copied();
+            ids.filter(|id| view.snapshot.endpoint(*id).is_none())
+                .collect()
+        };
+        self.stop_listening(gone).await;
+        for (endpoint, socket) in sockets {
+            self.start_listening(endpoint, socket);
+        }
+        let backends = view.snapshot.backends.iter();
+        let wanted: HashSet<u64> = backends
+            .flat_map(|backend| backend.targets.iter().map(|target| target.health.id))
+            .collect();
+        self.pool.sweep(Instant::now(), Some(&wanted));
+    }
+
+    fn start_listening(self: &Rc<Self>, endpoint: EndpointId, socket: Socket) {
+        let listener = match listen(socket) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "a bound socket does not listen");
+                return;
+            }
+        };
+        let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
+        let accepting = tokio::task::spawn_local(accept_all(
+            Rc::clone(self),
+            endpoint,
+            listener,
+            stop.clone(),
+            drain.clone(),
+        ));
+        let listening = Listening {
+            stop,
+            drain,
+            accepting,
+        };
+        self.listeners.borrow_mut().insert(endpoint, listening);
+    }
+
+    /// Accepts what the kernel has, closes the sockets, and lets their connections end in good order.
+    async fn stop_listening(&self, endpoints: Vec<EndpointId>) {
+        for endpoint in endpoints {
+            let listening = self.listeners.borrow_mut().remove(&endpoint);
+            let Some(listening) = listening else { continue };
+            listening.stop.cancel();
+            if let Err(error) = listening.accepting.await {
+                tracing::error!(%error, "accepting connections failed");
+            }
+            listening.drain.cancel();
+        }
+    }
+
+    async fn drain(self: &Rc<Self>, deadline: Duration) {
+        let all = self.listeners.borrow().keys().copied().collect();
+        self.stop_listening(all).await;
+        self.connections.close();
+        // What is left after the deadline is cut when the worker ends.
+        let _ = tokio::time::timeout(deadline, self.connections.wait()).await;
+    }
+
+    fn sweep(&self) {
+        self.pool.sweep(Instant::now(), None);
+        self.pool.report(self.metrics());
+    }
+
+    /// Serves a connection that was accepted at `endpoint`, as a task of its own.
+    pub(crate) fn start_connection(
+        self: &Rc<Self>,
+        endpoint: EndpointId,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: ConnectionPermit,
+        drain: CancellationToken,
+    ) {
+        self.metrics().accepted.add(1);
+        let worker = Rc::clone(self);
+        let connection = async move {
+            let _permit = permit;
+            let context = Context::new(worker, endpoint, peer, false, drain);
+            serve_connection(ClientStream::Plain(stream), context).await;
+        };
+        // The tracker is the task's owner.
+        drop(self.connections.spawn_local(connection));
+    }
+
+    /// The generation to serve by now.
+    pub(crate) fn view(&self) -> Rc<View> {
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// This worker's counts.
+    pub(crate) fn metrics(&self) -> &WorkerCounts {
+        self.shared.counts.of(self.index)
+    }
+
+    /// The bound on client connections.
+    pub(crate) fn budget(&self) -> &Arc<ConnectionBudget> {
+        &self.shared.budget
+    }
+
+    /// A target refused a connection, or reset one before answering.
+    pub(crate) fn suspect(&self, target: &Target) {
+        (self.shared.options.on_suspect)(target.health.id);
+    }
+
+    /// Whether requests are logged.
+    pub(crate) fn access_log(&self) -> bool {
+        self.shared.options.access_log.is_some()
+    }
+
+    /// Hands a request's record to the writer.
+    pub(crate) fn log(&self, record: Box<RequestRecord>) {
+        if let Some(sink) = &self.shared.options.access_log {
+            sink.send(record);
+        }
+    }
+}

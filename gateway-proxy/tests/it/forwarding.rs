@@ -1,0 +1,53 @@
+//! Plain requests through one pool: heads, reuse, refusals.
+
+use crate::harness::{Backend, Gateway};
+
+const GET: &str = "GET /a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_request_reaches_the_pool_and_its_answer_comes_back() {
+    let backend = Backend::ok();
+    let gateway = Gateway::start(&[backend.address]);
+
+    let answer = gateway.ask(GET);
+
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    let seen = backend.seen().concat();
+    assert!(seen.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{seen}");
+    for field in [
+        "host: example.org\r\n",
+        "x-forwarded-proto: http\r\n",
+        "x-original-host: example.org\r\n",
+        "x-original-url: /a?b=c\r\n",
+        "x-forwarded-for: 127.0.0.1:",
+        "x-appgw-trace-id: ",
+    ] {
+        assert!(seen.contains(field), "{field} in {seen}");
+    }
+    assert!(!seen.contains("connection:"), "{seen}");
+}
+
+#[test]
+fn a_connection_to_a_backend_is_used_again() {
+    let backend = Backend::ok();
+    let gateway = Gateway::start(&[backend.address]);
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(client.answer(2).ends_with("ok"));
+    }
+    assert!(gateway.ask(GET).ends_with("ok"));
+    assert_eq!(backend.requests(), 4);
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn nobody_in_the_pool_is_502_with_a_reason() {
+    let gateway = Gateway::start(&[]);
+    let answer = gateway.ask(GET);
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains("retry-after: "), "{answer}");
+    let reason = "no healthy target in pool pool: the pool has no members\n";
+    assert!(answer.ends_with(reason), "{answer}");
+}
