@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 pub use backend_pool::{BackendPool, BackendTarget, TargetHost};
-pub use diff::{Change, diff};
+pub use diff::{Change, apply, diff};
 pub use http_settings::{BackendHost, BackendProtocol, BackendTls, HttpSettings};
 pub use limits::Limits;
 pub use listener::{FrontendAddress, HostNames, HostPattern, Listener, ListenerProtocol};
@@ -32,6 +32,7 @@ pub use routing_rule::{Balancing, RoutingRule};
 pub use tls::{Certificate, CertificateSource, Secret, TrustedRoot};
 
 pub(crate) use collector::Collector;
+pub(crate) use parse::references;
 pub(crate) use problems::position;
 
 use crate::name::{

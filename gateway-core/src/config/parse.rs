@@ -25,7 +25,7 @@ use crate::resource::{
     ApplicationGateway, Collection, INVALID_VALUE, JsonTree, Reference, Resource,
 };
 
-pub(crate) use references::{ReferenceAt, references};
+pub(crate) use references::references;
 
 /// A document that was accepted.
 #[derive(Debug, Clone)]
