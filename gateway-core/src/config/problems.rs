@@ -78,7 +78,7 @@ impl fmt::Display for ConfigProblems {
 
 /// Line and column of the byte at `offset` of `text`.
 pub(crate) fn position(text: &str, offset: usize) -> Position {
-    let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
+    let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     Position {
         line: before.matches('\n').count() + 1,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
-use jsonc_parser::errors::ParseErrorKind;
+use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde_json::Number;
 
@@ -72,32 +72,8 @@ impl JsonTree {
             .strip_prefix('\u{feff}')
             .map(|rest| format!("   {rest}"));
         let source = unmarked.as_deref().unwrap_or(text);
-        let options = ParseOptions {
-            allow_comments: true,
-            allow_trailing_commas: true,
-            allow_loose_object_property_names: false,
-            allow_missing_commas: false,
-            allow_single_quoted_strings: false,
-            allow_hexadecimal_numbers: false,
-            allow_unary_plus_numbers: false,
-            allow_bare_decimal_point_numbers: false,
-            allow_non_finite_numbers: false,
-            allow_extended_string_escapes: false,
-        };
-        let parsed =
-            parse_to_ast(source, &CollectOptions::default(), &options).map_err(|error| {
-                let range = error.range();
-                let code = match error.kind() {
-                    ParseErrorKind::NestingDepthExceeded => NESTING_TOO_DEEP,
-                    _ => INVALID_JSON,
-                };
-                syntax_problem(
-                    text,
-                    code,
-                    &error.kind().to_string(),
-                    range.start..range.end,
-                )
-            })?;
+        let parsed = parse_to_ast(source, &CollectOptions::default(), &OPTIONS)
+            .map_err(|error| syntax_error(text, &error))?;
         let value = parsed.value.ok_or_else(|| {
             syntax_problem(text, INVALID_JSON, "The text holds no value", 0..text.len())
         })?;
@@ -132,30 +108,28 @@ impl JsonTree {
     }
 
     /// Follows `pointer` without regard to case: the pointer in the document's own spelling, and
-    /// the span of what it names, or else of the nearest thing around it.
+    /// the span of what it names. What is missing or large is shown by the name of the resource
+    /// that it belongs to, or else by the bracket that opens what is around it.
     pub(crate) fn locate(&self, pointer: &str) -> (String, Option<Range<usize>>) {
-        let mut node = &self.root;
+        let mut node = Some(&self.root);
+        let mut nearest = &self.root;
+        let mut name = None;
         let mut spelled = String::new();
-        let mut missing = false;
         for segment in segments(pointer) {
-            let step = if missing { None } else { node.step(&segment) };
-            match step {
-                Some((name, next)) => {
-                    super::pointer::push(&mut spelled, name.unwrap_or(&segment));
-                    node = next;
-                }
-                None => {
-                    missing = true;
-                    super::pointer::push(&mut spelled, &segment);
-                }
-            }
+            name = nearest.get("name").and_then(Node::text_span).or(name);
+            let step = node.and_then(|node| node.step(&segment));
+            let spelling = step.and_then(|(spelling, _)| spelling);
+            super::pointer::push(&mut spelled, spelling.unwrap_or(&segment));
+            node = step.map(|(_, next)| next);
+            nearest = node.unwrap_or(nearest);
         }
-        let span = node.span.clone().map(|span| {
-            let opening = missing && node.is_container();
-            if opening {
-                span.start..span.start + 1
-            } else {
-                span
+        let name = nearest.get("name").and_then(Node::text_span).or(name);
+        let span = nearest.span.clone().map(|span| {
+            let opening = span.start..span.start + 1;
+            match name {
+                _ if !nearest.is_container() => span,
+                Some(name) => name,
+                None => opening,
             }
         });
         (spelled, span)
@@ -164,6 +138,20 @@ impl JsonTree {
 
 const INVALID_JSON: &str = "InvalidJson";
 const NESTING_TOO_DEEP: &str = "NestingTooDeep";
+
+/// JSON with comments and trailing commas; nothing else of what the parser could let pass.
+const OPTIONS: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_trailing_commas: true,
+    allow_loose_object_property_names: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
 
 impl Node {
     /// A value without a place.
@@ -239,6 +227,11 @@ impl Node {
             | NodeValue::Array(_)
             | NodeValue::Object(_) => None,
         }
+    }
+
+    /// The place of a string.
+    fn text_span(&self) -> Option<Range<usize>> {
+        self.as_str().and(self.span.clone())
     }
 
     /// What kind of value this is, with its article.
@@ -362,6 +355,14 @@ impl Property {
             value: Node::from_ast(property.value, depth, text)?,
         })
     }
+}
+
+fn syntax_error(text: &str, error: &ParseError) -> ConfigProblems {
+    let span = error.range().start..error.range().end;
+    if matches!(error.kind(), ParseErrorKind::NestingDepthExceeded) {
+        return too_deep(Some((text, span)));
+    }
+    syntax_problem(text, INVALID_JSON, &error.kind().to_string(), span)
 }
 
 fn syntax_problem(

@@ -199,11 +199,10 @@ fn names_of<'r>(references: impl Iterator<Item = &'r Reference>) -> BTreeSet<Str
 
 /// Names the place and never the byte, which may be a key's.
 fn base64_fault(error: &base64::DecodeError) -> String {
-    match error {
-        base64::DecodeError::InvalidByte(at, _) => format!("a foreign character at {at}"),
-        base64::DecodeError::InvalidLastSymbol { .. } => "its end is cut off".to_owned(),
-        _ => "its length is wrong".to_owned(),
+    if let base64::DecodeError::InvalidByte(at, _) = error {
+        return format!("a foreign character at {at}");
     }
+    "its end is missing or wrong".to_owned()
 }
 
 /// What follows `file:` (RFC 8089), as an absolute path.

@@ -136,6 +136,12 @@ impl<'g> Checker<'g, '_> {
 
     fn listeners_without_rule(&mut self, rule_of: &BTreeMap<&'g str, Place<'g>>) {
         let gateway = self.gateway;
+        let rules = gateway.properties.request_routing_rules.iter().flatten();
+        let mut of = rules.map(|rule| rule.properties.http_listener.as_ref());
+        if of.any(|listener| self.target(listener, Collection::HttpListeners).is_none()) {
+            // Which listener was meant there is not known.
+            return;
+        }
         let all = gateway.properties.http_listeners.as_ref();
         for (place, _) in each(Collection::HttpListeners, all) {
             if !place.name.is_empty() && !rule_of.contains_key(place.name) {
