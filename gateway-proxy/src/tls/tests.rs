@@ -93,10 +93,11 @@ async fn shake(
 /// The alert that a client got.
 fn alert(outcome: io::Result<ClientStream>) -> AlertDescription {
     let error = outcome.unwrap_err().into_inner().unwrap();
-    match *error.downcast::<rustls::Error>().unwrap() {
-        rustls::Error::AlertReceived(alert) => alert,
-        other => panic!("{other:?}"),
-    }
+    let error = *error.downcast::<rustls::Error>().unwrap();
+    let rustls::Error::AlertReceived(alert) = error else {
+        panic!("{error:?}");
+    };
+    alert
 }
 
 #[tokio::test]

@@ -74,16 +74,16 @@ impl Wait {
 
 /// A Close frame that the gateway itself says, ready for either direction.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct CloseOrder {
+pub(super) struct CloseOrder<'r> {
     /// The status code (RFC 6455 section 7.4).
     pub(super) code: u16,
     /// The reason that peers may log.
-    pub(super) reason: &'static str,
+    pub(super) reason: &'r str,
     /// Towards the backend we are a client, and mask (section 5.3).
     pub(super) mask: [u8; 4],
 }
 
-impl CloseOrder {
+impl CloseOrder<'_> {
     fn frame(&self, to: Side) -> Vec<u8> {
         match to {
             Side::Client => encode_close(self.code, self.reason, None),
@@ -261,7 +261,7 @@ impl Machine {
 
     /// Ends the tunnel by the WebSocket protocol: a Close frame to both sides at the next frame
     /// boundary, no data behind it.
-    pub(super) fn close(&mut self, order: &CloseOrder) {
+    pub(super) fn close(&mut self, order: &CloseOrder<'_>) {
         if self.phase == Phase::Open {
             self.note(End::by_gateway(EndCause::Drain, Some(order.code)));
             self.phase = Phase::Closing;
@@ -269,7 +269,7 @@ impl Machine {
         }
     }
 
-    fn say_close(&mut self, order: &CloseOrder) {
+    fn say_close(&mut self, order: &CloseOrder<'_>) {
         self.from_backend.close_outlet(order.frame(Side::Client));
         self.from_client.close_outlet(order.frame(Side::Backend));
     }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::driver::{Tunnel, TunnelAbout};
 use super::leg::Leg;
-use super::machine::{CloseOrder, Machine, READ_LIMIT};
+use super::machine::{Machine, READ_LIMIT};
 
 /// Names a tunnel among those of its worker, once and for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,21 @@ pub(super) struct TunnelKey {
 }
 
 /// What a tunnel is told from outside.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Order {
     /// End by the WebSocket protocol.
-    Close(CloseOrder),
+    Close(Rc<Farewell>),
     /// End now.
     Cut,
+}
+
+/// What a Close frame of ours says; one for all tunnels of a drain.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    /// The status code (RFC 6455 section 7.4).
+    pub(super) code: u16,
+    /// The reason that peers may log.
+    pub(super) reason: Box<str>,
 }
 
 /// What the set knows of a tunnel.
@@ -151,11 +160,7 @@ impl TunnelSet {
 
     /// Drains the tunnels for which `time` gives a time: Close frames spread over its first half,
     /// then the cut.
-    fn start_drain(
-        self: &Rc<Self>,
-        reason: &'static str,
-        time: impl Fn(&Entry) -> Option<Duration>,
-    ) {
+    fn start_drain(self: &Rc<Self>, reason: &str, time: impl Fn(&Entry) -> Option<Duration>) {
         let mut chosen = Vec::new();
         for (slot, entry) in &mut *self.entries.borrow_mut() {
             if let Some(time) = time(entry) {
@@ -168,23 +173,23 @@ impl TunnelSet {
             return;
         }
         let steps = pace::plan(&chosen, fastrand::f64);
+        let farewell = Rc::new(Farewell {
+            code: 1001,
+            reason: reason.into(),
+        });
         let set = Rc::clone(self);
-        drop(spawn_local(
-            async move { set.run_drain(steps, reason).await },
-        ));
+        drop(spawn_local(async move {
+            set.run_drain(steps, farewell).await;
+        }));
     }
 
-    async fn run_drain(&self, steps: Vec<pace::Step>, reason: &'static str) {
+    async fn run_drain(&self, steps: Vec<pace::Step>, farewell: Rc<Farewell>) {
         let start = Instant::now();
         for step in steps {
             tokio::time::sleep_until(start + step.after).await;
             let order = match step.action {
                 pace::Action::Cut => Order::Cut,
-                pace::Action::Close => Order::Close(CloseOrder {
-                    code: 1001,
-                    reason,
-                    mask: self.mask(),
-                }),
+                pace::Action::Close => Order::Close(Rc::clone(&farewell)),
             };
             self.order(step.key, order);
         }
@@ -230,7 +235,7 @@ impl TunnelSet {
     }
 
     /// A masking key that nobody can foretell (RFC 6455 section 5.3).
-    fn mask(&self) -> [u8; 4] {
+    pub(super) fn mask(&self) -> [u8; 4] {
         let mut mask = [0; 4];
         // Without random numbers TLS would have failed long ago; a key that can be foretold masks
         // nothing of a peer's here, only our own Close frame.

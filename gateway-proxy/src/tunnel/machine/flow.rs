@@ -39,9 +39,14 @@ impl Outlet {
     }
 }
 
-/// Bytes that wait for a slow reader. Holds no memory while empty.
+/// Bytes that wait for a slow reader. Holds no memory while empty, and little room itself: most
+/// tunnels are idle.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct Queue(Option<Box<Waiting>>);
+
+/// What waits, if anything does.
+#[derive(Debug)]
+struct Waiting {
     bytes: Vec<u8>,
     /// How many of them are written.
     written: usize,
@@ -49,38 +54,49 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.written..]
+        match &self.0 {
+            Some(waiting) => &waiting.bytes[waiting.written..],
+            None => &[],
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_none()
     }
 
     pub(super) fn consume(&mut self, count: usize) {
-        self.written += count;
-        if self.written == self.bytes.len() {
-            self.clear();
+        if let Some(waiting) = &mut self.0 {
+            waiting.written += count;
+            if waiting.written == waiting.bytes.len() {
+                self.clear();
+            }
         }
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.0 = None;
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        self.bytes.reserve_exact(bytes.len());
-        self.bytes.extend_from_slice(bytes);
+        match &mut self.0 {
+            _ if bytes.is_empty() => {}
+            Some(waiting) => {
+                waiting.bytes.reserve_exact(bytes.len());
+                waiting.bytes.extend_from_slice(bytes);
+            }
+            None => self.set(bytes.to_vec()),
+        }
     }
 
     /// Puts `bytes` before all that waits.
     fn prepend(&mut self, bytes: &[u8]) {
-        let mut whole = Vec::with_capacity(bytes.len() + self.bytes().len());
-        whole.extend_from_slice(bytes);
-        whole.extend_from_slice(self.bytes());
-        *self = Self {
-            bytes: whole,
-            written: 0,
-        };
+        if !bytes.is_empty() {
+            self.set([bytes, self.bytes()].concat());
+        }
+    }
+
+    fn set(&mut self, bytes: Vec<u8>) {
+        self.0 = Some(Box::new(Waiting { bytes, written: 0 }));
     }
 }
 
@@ -139,9 +155,7 @@ impl Flow {
     }
 
     pub(super) fn keep(&mut self, unwritten: &[u8]) {
-        if !unwritten.is_empty() {
-            self.queue.prepend(unwritten);
-        }
+        self.queue.prepend(unwritten);
     }
 
     /// Takes in the stream's next bytes. What may pass is told; a Close frame of ours that goes

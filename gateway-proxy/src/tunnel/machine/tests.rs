@@ -6,7 +6,7 @@ use super::*;
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
-fn drain() -> CloseOrder {
+fn drain() -> CloseOrder<'static> {
     CloseOrder {
         code: 1001,
         reason: "going away",
