@@ -200,4 +200,4 @@ impl EndpointTls {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,14 +25,14 @@ fn certificate(name: &str, roots: &mut RootCertStore) -> ServerCertificate {
     }
 }
 
-struct Rig {
+pub(crate) struct Rig {
     shared: TlsShared,
     material: Material,
     roots: RootCertStore,
 }
 
 /// Certificates `one` (for one.test) and `wild` (for *.wild.test, as x.wild.test).
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let mut roots = RootCertStore::empty();
     let mut material = Material::default();
     for (name, host) in [("one", "one.test"), ("wild", "x.wild.test")] {
@@ -47,7 +47,7 @@ fn rig() -> Rig {
 }
 
 impl Rig {
-    fn endpoint(&self, fallback: Option<&str>) -> EndpointTls {
+    pub(crate) fn endpoint(&self, fallback: Option<&str>) -> EndpointTls {
         let hosts = |pattern| HostNames::Patterns(vec![HostPattern::new(pattern)]);
         let protocol = EndpointProtocol::Https {
             certificates: vec![
@@ -60,7 +60,7 @@ impl Rig {
         endpoint.unwrap().unwrap()
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -69,8 +69,8 @@ impl Rig {
     }
 }
 
-type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
-type Accepted = Result<Box<TlsStream<TcpStream>>, TlsAcceptError>;
+pub(crate) type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
+pub(crate) type Accepted = Result<Box<TlsStream<TcpStream>>, TlsAcceptError>;
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,7 +79,7 @@ async fn pair() -> (TcpStream, TcpStream) {
     (client.unwrap(), accepted.unwrap().0)
 }
 
-async fn shake(
+pub(crate) async fn shake(
     client: impl Into<Arc<ClientConfig>>,
     name: &'static str,
     server: &EndpointTls,

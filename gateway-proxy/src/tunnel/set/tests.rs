@@ -1,15 +1,18 @@
 //! Tunnels over real sockets on the loopback interface.
 
+mod refresh;
+mod tls;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::super::machine::{EndCause, Side, TunnelEnd};
 use super::*;
-use gateway_core::snapshot::PerWorker;
+use gateway_core::snapshot::{LoadCell, PerWorker};
 
 /// A connected pair of sockets.
 async fn pair() -> (TcpStream, TcpStream) {
@@ -23,12 +26,25 @@ async fn pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
+fn about(listener: ListenerId, target: TargetId, load: &PerWorker<LoadCell>) -> TunnelAbout {
+    TunnelAbout {
+        listener,
+        target,
+        load: load.clone(),
+        worker: 1,
+        client: "127.0.0.1:1".parse().unwrap(),
+        permit: None,
+        drain_timeout: Duration::from_secs(30),
+        on_end: Box::new(|_| {}),
+    }
+}
+
 /// One tunnel with both of its peers in the test's hands.
-struct Rig {
+struct Rig<C = TcpStream, B = TcpStream> {
     set: Rc<TunnelSet>,
-    client: TcpStream,
-    backend: TcpStream,
-    load: PerWorker<gateway_core::snapshot::LoadCell>,
+    client: C,
+    backend: B,
+    load: PerWorker<LoadCell>,
     ends: Rc<RefCell<Vec<TunnelEnd>>>,
 }
 
@@ -38,35 +54,49 @@ impl Rig {
     }
 
     async fn with_first(client_first: &[u8], backend_first: &[u8]) -> Self {
-        let (client, client_leg) = pair().await;
-        let (backend, backend_leg) = pair().await;
-        let rig = Self {
-            set: Rc::new(TunnelSet::new()),
+        let ((client, near), (backend, far)) = (pair().await, pair().await);
+        let set = Rc::new(TunnelSet::new());
+        Self::open(
+            set,
             client,
+            (near.into(), client_first),
             backend,
-            load: PerWorker::new(2),
-            ends: Rc::default(),
-        };
-        let ends = Rc::clone(&rig.ends);
+            (far.into(), backend_first),
+        )
+    }
+}
+
+impl<C, B> Rig<C, B> {
+    /// Opens a tunnel of listener 1 to target 2 on worker 1.
+    fn open(
+        set: Rc<TunnelSet>,
+        client: C,
+        client_leg: (Leg, &[u8]),
+        backend: B,
+        backend_leg: (Leg, &[u8]),
+    ) -> Self {
+        let load = PerWorker::new(2);
+        let ends: Rc<RefCell<Vec<_>>> = Rc::default();
+        let ends_too = Rc::clone(&ends);
         let about = TunnelAbout {
-            listener: ListenerId(1),
-            target: TargetId(2),
-            load: rig.load.clone(),
-            worker: 1,
-            client: "127.0.0.1:1".parse().unwrap(),
-            permit: None,
-            drain_timeout: Duration::from_secs(30),
-            on_end: Box::new(move |end| ends.borrow_mut().push(end)),
+            on_end: Box::new(move |end| ends_too.borrow_mut().push(end)),
+            ..about(ListenerId(1), TargetId(2), &load)
         };
-        rig.set.open(
-            client_leg.into(),
-            client_first,
-            backend_leg.into(),
-            backend_first,
+        set.open(
+            client_leg.0,
+            client_leg.1,
+            backend_leg.0,
+            backend_leg.1,
             about,
         );
-        assert_eq!((rig.set.len(), rig.load.of(1).tunnels()), (1, 1));
-        rig
+        assert_eq!((set.len(), load.of(1).tunnels()), (1, 1));
+        Self {
+            set,
+            client,
+            backend,
+            load,
+            ends,
+        }
     }
 
     /// Waits until the tunnel has ended and says how.
@@ -91,7 +121,7 @@ fn run(test: impl Future<Output = ()>) {
     });
 }
 
-async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
+async fn expect(stream: &mut (impl AsyncRead + Unpin), bytes: &[u8]) {
     let mut got = vec![0; bytes.len()];
     stream.read_exact(&mut got).await.unwrap();
     assert_eq!(got, bytes);
@@ -242,7 +272,7 @@ fn a_stalled_reader_holds_a_bounded_number_of_bytes_and_loses_none() {
 }
 
 /// Reads to the end of the stream: a Close frame alone, then a FIN.
-async fn expect_close(stream: &mut TcpStream, code: u16) {
+async fn expect_close(stream: &mut (impl AsyncRead + Unpin), code: u16) {
     let mut got = Vec::new();
     stream.read_to_end(&mut got).await.unwrap();
     assert_eq!(got[0], 0x88);
@@ -326,18 +356,9 @@ fn a_panic_in_a_tunnel_gives_back_its_count() {
     run(async {
         let (client, client_leg) = pair().await;
         let (_backend, backend_leg) = pair().await;
-        let load = PerWorker::<gateway_core::snapshot::LoadCell>::new(1);
+        let load = PerWorker::new(2);
         let set = Rc::new(TunnelSet::new());
-        let about = TunnelAbout {
-            listener: ListenerId(1),
-            target: TargetId(2),
-            load: load.clone(),
-            worker: 0,
-            client: "127.0.0.1:1".parse().unwrap(),
-            permit: None,
-            drain_timeout: Duration::ZERO,
-            on_end: Box::new(|_| {}),
-        };
+        let about = about(ListenerId(1), TargetId(2), &load);
         set.open(client_leg.into(), b"", backend_leg.into(), b"", about);
         // With the scratch buffer taken for good, the first turn panics.
         std::mem::forget(set.scratch());
@@ -345,6 +366,6 @@ fn a_panic_in_a_tunnel_gives_back_its_count() {
             tokio::task::yield_now().await;
         }
         drop(client);
-        assert_eq!(load.of(0).tunnels(), 0);
+        assert_eq!(load.of(1).tunnels(), 0);
     });
 }

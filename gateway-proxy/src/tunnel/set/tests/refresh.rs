@@ -1,0 +1,145 @@
+//! Which tunnels a new snapshot drains.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use gateway_core::config::{
+    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
+    HostNames, HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost,
+};
+use gateway_core::snapshot::{CompileOptions, Generation, Revision, compile};
+
+use super::*;
+
+fn config(listener: &str, members: &[&str]) -> Config {
+    let any_listener = Listener {
+        address: FrontendAddress::AllIpv4,
+        port: 80,
+        protocol: ListenerProtocol::Http,
+        hosts: HostNames::Any,
+        proxy_protocol: false,
+    };
+    let settings = HttpSettings {
+        port: NonZeroU16::new(80).unwrap(),
+        protocol: BackendProtocol::Http,
+        request_timeout: Duration::from_secs(20),
+        host: BackendHost::FromClient,
+        path_prefix: None,
+        probe: None,
+        drain_timeout: Duration::from_secs(30),
+        unavailable_status: http::StatusCode::BAD_GATEWAY,
+    };
+    let member = |address: &&str| BackendTarget {
+        host: TargetHost::Ip(address.parse().unwrap()),
+        port: None,
+        weight: NonZeroU16::MIN,
+    };
+    let pool = BackendPool {
+        targets: members.iter().map(member).collect(),
+    };
+    let rule = RoutingRule {
+        priority: None,
+        position: 0,
+        listener: listener.into(),
+        pool: "pool".into(),
+        http_settings: "settings".into(),
+        balancing: Balancing::RoundRobin,
+    };
+    Config {
+        listeners: BTreeMap::from([(listener.into(), any_listener)]),
+        pools: BTreeMap::from([("pool".into(), pool)]),
+        http_settings: BTreeMap::from([("settings".into(), settings)]),
+        rules: BTreeMap::from([("rule".into(), rule)]),
+        ..Config::default()
+    }
+}
+
+fn snapshot(config: &Config, previous: Option<&Snapshot>) -> Snapshot {
+    let options = CompileOptions {
+        workers: 2,
+        ..CompileOptions::default()
+    };
+    let (resolutions, generation) = (BTreeMap::new(), Generation(1));
+    compile(
+        config,
+        &resolutions,
+        &options,
+        previous,
+        generation,
+        Revision(1),
+    )
+}
+
+/// Opens a tunnel to each target of `snapshot`; returns the clients' ends, and the backends'.
+async fn tunnels(set: &Rc<TunnelSet>, snapshot: &Snapshot) -> Vec<(TcpStream, TcpStream)> {
+    let route = &snapshot.routes[0];
+    let mut peers = Vec::new();
+    for target in &route.backend.targets {
+        let ((client, near), (backend, far)) = (pair().await, pair().await);
+        let about = about(route.listener_id, target.id, &target.load);
+        set.open(near.into(), b"", far.into(), b"", about);
+        peers.push((client, backend));
+    }
+    peers
+}
+
+/// Shows that exactly the tunnels that are `expected` to drain do: their clients hear a Close frame,
+/// the others still get messages.
+async fn expect_drained(
+    set: &TunnelSet,
+    peers: &mut [(TcpStream, TcpStream)],
+    expected: &[bool],
+    name: &str,
+) {
+    let draining: Vec<_> = set
+        .entries
+        .borrow()
+        .iter()
+        .map(|(_, entry)| entry.draining)
+        .collect();
+    assert_eq!(draining, expected, "{name}");
+    for ((client, backend), drains) in peers.iter_mut().zip(draining) {
+        if !drains {
+            backend.write_all(&frame(b"alive")).await.unwrap();
+        }
+        let mut first = [0];
+        client.read_exact(&mut first).await.unwrap();
+        assert_eq!(first[0] == 0x88, drains, "{name}");
+    }
+}
+
+#[test]
+fn only_the_tunnels_of_what_is_gone_drain() {
+    let rows = [
+        (
+            "nothing changed",
+            config("web", &["127.0.0.1", "127.0.0.2"]),
+            [false, false],
+        ),
+        (
+            "a target added",
+            config("web", &["127.0.0.1", "127.0.0.2", "127.0.0.3"]),
+            [false, false],
+        ),
+        (
+            "a target removed",
+            config("web", &["127.0.0.2"]),
+            [true, false],
+        ),
+        (
+            "the listener renamed",
+            config("other", &["127.0.0.1", "127.0.0.2"]),
+            [true, true],
+        ),
+        ("everything gone", Config::default(), [true, true]),
+    ];
+    for (name, next, expected) in rows {
+        run(async {
+            let set = Rc::new(TunnelSet::new());
+            let first = snapshot(&config("web", &["127.0.0.1", "127.0.0.2"]), None);
+            let mut peers = tunnels(&set, &first).await;
+            set.refresh(&snapshot(&next, Some(&first)));
+            expect_drained(&set, &mut peers, &expected, name).await;
+        });
+    }
+}
