@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use gateway_core::resource::ApplicationGateway;
 use http::header::{CONTENT_TYPE, ETAG, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::control::Published;
 
@@ -21,6 +23,11 @@ pub(crate) fn json_text<T: Serialize>(value: &T) -> String {
         .expect("answers have string keys and no failing Serialize");
     text.push('\n');
     text
+}
+
+/// The whole document, without secrets.
+pub(crate) fn document_json(document: &ApplicationGateway) -> Value {
+    serde_json::to_value(document).expect("documents have string keys and finite numbers only")
 }
 
 /// An answer of JSON.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::resource::ApplicationGateway;
+use gateway_core::resource::{ApplicationGateway, Collection};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::document;
+use crate::answer::document_json;
 
 /// One resource that differs before and after a write.
 #[derive(Debug, Serialize, ToSchema, PartialEq, Eq)]
@@ -36,14 +36,16 @@ pub(crate) fn between(
     before: Option<&ApplicationGateway>,
     after: &ApplicationGateway,
 ) -> Vec<ResourceChange> {
-    let before = before.map(document::whole).unwrap_or(Value::Null);
-    between_values(&before, &document::whole(after))
+    let before = before.map(parts).unwrap_or_default();
+    differences(&before, &parts(after))
 }
 
-fn between_values(before: &Value, after: &Value) -> Vec<ResourceChange> {
-    let (before, after) = (parts(before), parts(after));
+fn differences(
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+) -> Vec<ResourceChange> {
     let mut changes = BTreeMap::new();
-    for (name, old) in &before {
+    for (name, old) in before {
         match after.get(name) {
             None => changes.insert(name, ChangeKind::Deleted),
             Some(new) if new != old => changes.insert(name, ChangeKind::Replaced),
@@ -60,25 +62,35 @@ fn between_values(before: &Value, after: &Value) -> Vec<ResourceChange> {
     changes.into_iter().map(change).collect()
 }
 
+fn parts(document: &ApplicationGateway) -> BTreeMap<String, Value> {
+    let mut parts = json_parts(&document_json(document));
+    // Secrets do not show, but tags tell when they change.
+    let certificates = Collection::SslCertificates;
+    for name in document.names(certificates) {
+        let tag = document.resource_etag(certificates, name);
+        parts.insert(format!("{certificates}/{name}"), tag.into());
+    }
+    parts
+}
+
 /// The document taken apart into what has a URL of its own, and the rest by property.
-fn parts(document: &Value) -> BTreeMap<String, &Value> {
+fn json_parts(document: &Value) -> BTreeMap<String, Value> {
     let mut parts = BTreeMap::new();
-    for (key, value) in document.as_object().into_iter().flatten() {
+    let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    for (key, value) in members(document) {
         if key != "properties" {
-            parts.insert(key.clone(), value);
+            parts.insert(key, value);
             continue;
         }
-        for (key, value) in value.as_object().into_iter().flatten() {
-            let resources = value
-                .as_array()
-                .filter(|_| document::collection(key).is_some());
-            let Some(resources) = resources else {
+        for (key, value) in members(&value) {
+            let is_collection = key.parse::<Collection>().is_ok();
+            let Some(resources) = value.as_array().filter(|_| is_collection) else {
                 parts.insert(format!("properties/{key}"), value);
                 continue;
             };
             for resource in resources {
                 let name = resource["name"].as_str().unwrap_or_default();
-                parts.insert(format!("{key}/{name}"), resource);
+                parts.insert(format!("{key}/{name}"), resource.clone());
             }
         }
     }
@@ -107,7 +119,8 @@ mod tests {
                 "httpListeners": [{ "name": "c" }, { "name": "a", "x": 2 }, { "name": "d" }],
             },
         });
-        let lines: Vec<_> = between_values(&before, &after)
+        let differ = |before, after| differences(&json_parts(before), &json_parts(after));
+        let lines: Vec<_> = differ(&before, &after)
             .iter()
             .map(|change| format!("{} {:?}", change.resource, change.change))
             .collect();
@@ -119,8 +132,8 @@ mod tests {
             "tags Deleted",
         ];
         assert_eq!(lines, expected);
-        assert_eq!(between_values(&after, &after), []);
-        let first = between_values(&Value::Null, &json!({ "name": "gw" }));
+        assert_eq!(differ(&after, &after), []);
+        let first = differ(&Value::Null, &json!({ "name": "gw" }));
         assert_eq!(first.len(), 1);
     }
 }

@@ -10,7 +10,6 @@ mod api;
 mod body;
 mod changes;
 mod control;
-mod document;
 mod error;
 mod guard;
 mod openapi;

@@ -38,7 +38,7 @@ use crate::routes::{backend_health, collections as handlers, config, process, wr
         handlers::put_resource,
         handlers::delete_resource
     ),
-    components(schemas(problem::Problem, write::Receipt)),
+    components(schemas(problem::Problem, write::Receipt<'static>)),
     tags(
         (name = "process", description = "The process itself."),
         (name = "config", description = "The whole configuration."),

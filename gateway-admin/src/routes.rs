@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{MethodRouter, get};
+use gateway_core::resource::Collection;
 use http::{Method, Uri};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::api::Api;
 use crate::control::Control;
-use crate::document;
 use crate::error::AdminError;
 
 type Routes<C> = Vec<(&'static str, MethodRouter<Arc<Api<C>>>)>;
@@ -83,8 +83,8 @@ pub(crate) async fn no_such_path(uri: Uri) -> AdminError {
 
 pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
     let path = uri.path().to_owned();
-    let collection = path.strip_prefix("/v1/").and_then(document::collection);
-    let hint = if collection.is_some() {
+    let collection = path.strip_prefix("/v1/").map(str::parse::<Collection>);
+    let hint = if matches!(collection, Some(Ok(_))) {
         "a collection is changed one resource at a time: PUT or DELETE {its path}/{name}"
     } else {
         "Allow names the methods that are"
@@ -95,7 +95,6 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_core::resource::Collection;
 
     /// Never runs; only its type is needed.
     enum Nobody {}

@@ -77,3 +77,17 @@ pub(super) fn resource(collection: Collection) -> Option<Value> {
 fn reference(id: &str) -> Value {
     json!({ "id": id })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::config::parse;
+    use gateway_core::resource::JsonTree;
+
+    #[test]
+    fn the_examples_are_a_document_that_can_be_sent() {
+        let tree = JsonTree::from_value(&whole()).unwrap();
+        let parsed = parse(&tree).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert_eq!(parsed.config.rules.len(), 1);
+    }
+}

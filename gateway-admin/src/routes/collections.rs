@@ -8,14 +8,13 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use gateway_core::resource::{Collection, Edit};
 use http::{HeaderMap, StatusCode, Uri};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::write::{self, Receipt, WriteQuery};
+use super::write::{self, Receipt, Stored, WriteQuery};
 use crate::answer::{self, of_revision};
 use crate::api::Api;
 use crate::body::read_json;
 use crate::control::{ApplyError, Control};
-use crate::document;
 use crate::error::AdminError;
 use crate::preconditions;
 use crate::problem::Problem;
@@ -34,10 +33,15 @@ pub(crate) async fn get_collection<C: Control>(
     let collection = known(&collection)?;
     let published = api.control.published();
     let document = published.document.as_deref();
-    let resources = document.map_or_else(Vec::new, |document| document.collection(collection));
-    let value = json!({ "value": resources });
-    let response = preconditions::conditional(&headers, &document::tag(&value), || {
-        answer::json(StatusCode::OK, &value)
+    let (resources, tag) = match document {
+        Some(document) => (
+            document.collection(collection),
+            document.collection_etag(collection),
+        ),
+        None => (Vec::new(), "none".to_owned()),
+    };
+    let response = preconditions::conditional(&headers, &tag, || {
+        answer::json(StatusCode::OK, &json!({ "value": resources }))
     })?;
     Ok(of_revision(response, &published))
 }
@@ -59,14 +63,16 @@ pub(crate) async fn get_resource<C: Control>(
     let collection = known(&collection)?;
     let published = api.control.published();
     let document = published.document.as_deref();
-    let found = document.and_then(|document| document.resource(collection, &name));
-    let value = found.ok_or(AdminError::NoSuchResource {
+    let found = document.and_then(|document| {
+        let tag = document.resource_etag(collection, &name)?;
+        Some((document.resource(collection, &name)?, tag))
+    });
+    let (resource, tag) = found.ok_or(AdminError::NoSuchResource {
         collection: collection.wire_name(),
         name,
     })?;
-    let response = preconditions::conditional(&headers, &document::tag(&value), || {
-        answer::json(StatusCode::OK, &value)
-    })?;
+    let response =
+        preconditions::conditional(&headers, &tag, || answer::json(StatusCode::OK, &resource))?;
     Ok(of_revision(response, &published))
 }
 
@@ -93,8 +99,13 @@ pub(crate) async fn put_resource<C: Control>(
         body: read_json(&headers, body, api.body_limit).await?,
     };
     let (applied, dry_run) = write::apply(&api.control, query, &headers, edit).await?;
-    let stored: Option<Value> = applied.after.resource(collection, &name);
-    Ok(write::receipt(&applied, dry_run, stored, uri.path()))
+    let after = &applied.after;
+    let stored = after.resource(collection, &name).map(|json| Stored {
+        path: uri.path(),
+        tag: after.resource_etag(collection, &name).unwrap_or_default(),
+        json,
+    });
+    Ok(write::receipt(&applied, dry_run, stored))
 }
 
 /// Deletes one resource.
@@ -111,7 +122,6 @@ pub(crate) async fn delete_resource<C: Control>(
     State(api): State<Arc<Api<C>>>,
     Path((collection, name)): Path<(String, String)>,
     query: Result<Query<WriteQuery>, QueryRejection>,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, AdminError> {
     let collection = known(&collection)?;
@@ -121,7 +131,7 @@ pub(crate) async fn delete_resource<C: Control>(
         .await
         .map_err(|error| in_use(error, resource))?;
     if dry_run {
-        return Ok(write::receipt(&applied, dry_run, None, uri.path()));
+        return Ok(write::receipt(&applied, dry_run, None));
     }
     Ok(write::removed(&applied))
 }
@@ -135,7 +145,7 @@ fn in_use(error: AdminError, resource: String) -> AdminError {
 }
 
 fn known(name: &str) -> Result<Collection, AdminError> {
-    document::collection(name).ok_or_else(|| {
+    name.parse().map_err(|_| {
         let known = Collection::ALL.iter().copied().map(Collection::wire_name);
         AdminError::NoSuchCollection {
             name: name.to_owned(),

@@ -9,12 +9,11 @@ use axum::response::Response;
 use gateway_core::resource::{ApplicationGateway, Edit};
 use http::{HeaderMap, StatusCode};
 
-use super::write::{self, Receipt, WriteQuery};
-use crate::answer::{json, of_revision};
+use super::write::{self, Receipt, Stored, WriteQuery};
+use crate::answer::{document_json, json, of_revision};
 use crate::api::Api;
 use crate::body::read_json;
 use crate::control::Control;
-use crate::document;
 use crate::error::AdminError;
 use crate::preconditions;
 
@@ -37,9 +36,8 @@ pub(crate) async fn get_config<C: Control>(
     let published = api.control.published();
     let document = published.document.as_ref();
     let document = document.ok_or(AdminError::NoConfiguration)?;
-    let value = document::whole(document);
-    let mut response = preconditions::conditional(&headers, &document::tag(&value), || {
-        json(StatusCode::OK, &value)
+    let mut response = preconditions::conditional(&headers, &document.etag(), || {
+        json(StatusCode::OK, document)
     })?;
     write::add_warnings(response.headers_mut(), &published.warnings);
     Ok(of_revision(response, &published))
@@ -64,11 +62,10 @@ pub(crate) async fn put_config<C: Control>(
     let document = read_json(&headers, body, api.body_limit).await?;
     let edit = Edit::Replace(document);
     let (applied, dry_run) = write::apply(&api.control, query, &headers, edit).await?;
-    let stored = document::whole(&applied.after);
-    Ok(write::receipt(
-        &applied,
-        dry_run,
-        Some(stored),
-        "/v1/config",
-    ))
+    let stored = Stored {
+        path: "/v1/config",
+        tag: applied.after.etag(),
+        json: document_json(&applied.after),
+    };
+    Ok(write::receipt(&applied, dry_run, Some(stored)))
 }

@@ -16,7 +16,6 @@ use utoipa::{IntoParams, ToSchema};
 use crate::answer::{GATEWAY_WARNINGS, SERVER_TIMING, json, of_revision, tagged, timing};
 use crate::changes::{self, ResourceChange};
 use crate::control::{Applied, Control, Write};
-use crate::document;
 use crate::error::AdminError;
 use crate::preconditions;
 use crate::problem::{Finding, findings};
@@ -35,7 +34,7 @@ pub(crate) struct WriteQuery {
 /// What a write did, or for a dry run would do.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Receipt {
+pub(crate) struct Receipt<'a> {
     /// The revision that is live now.
     #[schema(example = 7)]
     revision: u64,
@@ -53,7 +52,15 @@ pub(crate) struct Receipt {
     /// The resource as it is stored, without secrets; absent after a removal.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    resource: Option<Value>,
+    resource: Option<&'a Value>,
+}
+
+/// What was put, as it is stored.
+pub(crate) struct Stored<'a> {
+    /// The request's path.
+    pub(crate) path: &'a str,
+    pub(crate) tag: String,
+    pub(crate) json: Value,
 }
 
 /// Applies `edit` as the request's query and preconditions ask.
@@ -75,13 +82,7 @@ pub(crate) async fn apply<C: Control>(
 }
 
 /// 201 for what is new, else 200, with the receipt.
-pub(crate) fn receipt(
-    applied: &Applied,
-    dry_run: bool,
-    resource: Option<Value>,
-    path: &str,
-) -> Response {
-    let tag = resource.as_ref().map(document::tag);
+pub(crate) fn receipt(applied: &Applied, dry_run: bool, stored: Option<Stored<'_>>) -> Response {
     let body = Receipt {
         revision: applied.published.revision,
         generation: applied.published.generation,
@@ -89,7 +90,7 @@ pub(crate) fn receipt(
         created: applied.created,
         changes: changes::between(applied.before.as_deref(), &applied.after),
         warnings: findings(&applied.warnings),
-        resource,
+        resource: stored.as_ref().map(|stored| &stored.json),
     };
     let status = if applied.created && !dry_run {
         StatusCode::CREATED
@@ -99,11 +100,11 @@ pub(crate) fn receipt(
     let mut response = written(json(status, &body), applied);
     // RFC 9110 section 10.2.2: a 201 says where; nothing is there after a dry run.
     if !dry_run
-        && let Some(tag) = tag
-        && let Ok(location) = HeaderValue::from_str(path)
+        && let Some(stored) = stored
+        && let Ok(location) = HeaderValue::from_str(stored.path)
     {
         response.headers_mut().insert(CONTENT_LOCATION, location);
-        response = tagged(response, &tag);
+        response = tagged(response, &stored.tag);
     }
     response
 }

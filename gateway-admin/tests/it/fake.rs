@@ -6,50 +6,97 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use gateway_admin::{
-    AdminOptions, Applied, ApplyError, Control, HealthReport, Published, Write, router,
+    AdminOptions, Applied, ApplyError, Control, HealthReport, Precondition, Published, Write,
+    router,
 };
-use gateway_core::resource::ApplicationGateway;
+use gateway_core::config::ConfigProblem;
+use gateway_core::resource::{ApplicationGateway, Edit, EditError, JsonTree, apply_edit};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// The process.
+/// The process: applies edits as the real one does, without sockets and without a store.
 #[derive(Default)]
 pub(crate) struct Fake {
-    pub(crate) document: Mutex<Option<Arc<ApplicationGateway>>>,
+    pub(crate) live: Mutex<Live>,
+    pub(crate) health: Vec<HealthReport>,
     pub(crate) not_ready: Mutex<Option<String>>,
+    /// What the next write is refused with.
     pub(crate) refuse: Mutex<Option<ApplyError>>,
     pub(crate) panics: bool,
 }
 
-impl Control for Fake {
+#[derive(Default)]
+pub(crate) struct Live {
+    revision: u64,
+    document: Option<Arc<ApplicationGateway>>,
+    warnings: Vec<ConfigProblem>,
+}
+
+impl Live {
     fn published(&self) -> Published {
         Published {
-            revision: 3,
-            generation: 5,
-            document: self.document.lock().unwrap().clone(),
-            warnings: Arc::from([]),
+            revision: self.revision,
+            // Ahead, as after answers of DNS.
+            generation: self.revision + 2,
+            document: self.document.clone(),
+            warnings: self.warnings.clone().into(),
         }
     }
+}
 
-    async fn apply(&self, _: Write) -> Result<Applied, ApplyError> {
+impl Fake {
+    /// One that has `document`.
+    pub(crate) fn with(document: &str) -> Self {
+        let tree = JsonTree::parse(document).unwrap();
+        let edited = apply_edit(None, &Edit::Replace(tree)).unwrap();
+        Self {
+            live: Mutex::new(Live {
+                revision: 1,
+                document: Some(Arc::new(edited.parsed.document)),
+                warnings: edited.parsed.warnings,
+            }),
+            ..Self::default()
+        }
+    }
+}
+
+impl Control for Fake {
+    fn published(&self) -> Published {
+        self.live.lock().unwrap().published()
+    }
+
+    async fn apply(&self, write: Write) -> Result<Applied, ApplyError> {
         if let Some(error) = self.refuse.lock().unwrap().take() {
             return Err(error);
         }
+        let mut live = self.live.lock().unwrap();
+        let before = live.document.clone();
+        judge(before.as_deref(), &write)?;
+        let edited = apply_edit(before.as_deref(), &write.edit).map_err(|error| match error {
+            EditError::NotFound { collection, name } => ApplyError::NotFound { collection, name },
+            EditError::Invalid(problems) => ApplyError::Invalid(problems),
+        })?;
+        let after = Arc::new(edited.parsed.document);
+        if !write.dry_run {
+            live.revision += 1;
+            live.document = Some(Arc::clone(&after));
+            live.warnings.clone_from(&edited.parsed.warnings);
+        }
         Ok(Applied {
-            published: self.published(),
-            before: None,
-            after: Arc::default(),
-            created: true,
-            warnings: Vec::new(),
+            published: live.published(),
+            before,
+            after,
+            created: edited.created,
+            warnings: edited.parsed.warnings,
             apply_time: Duration::from_micros(1250),
             store_time: Duration::from_millis(3),
         })
     }
 
     fn backend_health(&self) -> Vec<HealthReport> {
-        Vec::new()
+        self.health.clone()
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -60,6 +107,29 @@ impl Control for Fake {
     fn metrics(&self) -> String {
         assert!(!self.panics, "told to panic");
         "# EOF\n".to_owned()
+    }
+}
+
+fn judge(before: Option<&ApplicationGateway>, write: &Write) -> Result<(), ApplyError> {
+    let current = before.and_then(|document| match &write.edit {
+        Edit::Replace(_) => Some(document.etag()),
+        Edit::Put {
+            collection, name, ..
+        }
+        | Edit::Delete { collection, name } => document.resource_etag(*collection, name),
+    });
+    let holds = match (&write.precondition, &current) {
+        (Precondition::None, _) => true,
+        (Precondition::Exists, current) => current.is_some(),
+        (Precondition::Absent, current) => current.is_none(),
+        (Precondition::Matches(tags), current) => current
+            .as_ref()
+            .is_some_and(|current| tags.contains(current)),
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(ApplyError::PreconditionFailed { current })
     }
 }
 

@@ -5,7 +5,12 @@
     reason = "helpers of tests stand outside of test functions"
 )]
 
+mod bodies;
+mod config;
+mod documents;
 mod fake;
+mod health;
 mod openapi;
+mod preconditions;
 mod process;
 mod serve;

@@ -19,8 +19,8 @@ async fn every_answer_bears_revision_generation_and_request_id() {
         "/nowhere",
     ] {
         let answer = get(&api, path).await;
-        assert_eq!(answer.header("gateway-revision"), "3", "{path}");
-        assert_eq!(answer.header("gateway-generation"), "5", "{path}");
+        assert_eq!(answer.header("gateway-revision"), "0", "{path}");
+        assert_eq!(answer.header("gateway-generation"), "2", "{path}");
         assert_eq!(answer.header("x-request-id").len(), 16, "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
     }
@@ -48,8 +48,8 @@ async fn the_index_is_json_or_a_page() {
     let index = get(&api, "/").await.json();
     for link in index["links"].as_array().unwrap() {
         let answer = get(&api, link["path"].as_str().unwrap()).await;
-        let missing = answer.status == StatusCode::NOT_FOUND;
-        assert!(!missing || answer.code() != "PathNotFound");
+        let there = answer.status.is_success() || answer.status.is_redirection();
+        assert!(there || answer.code() == "NoConfiguration", "{link}");
     }
     let page = ask(&api, "GET", "/", &[("accept", "text/html,*/*")], "").await;
     assert!(page.header("content-type").starts_with("text/html"));
