@@ -74,6 +74,7 @@ fn what_did_not_change_is_shared_and_what_did_is_not() {
 
     std::fs::write(&path, site()).unwrap();
     let reloaded = Material::load(&config, Some(&same)).unwrap();
+    assert!(!same.is_same(&reloaded));
     assert!(
         !Arc::ptr_eq(&key(&same), &key(&reloaded)),
         "the file has changed"

@@ -8,17 +8,20 @@ use gateway_probe::Prober;
 use crate::backend::{BROKEN, Backend, HEALTHY, Say};
 use crate::setup::{Setup, cells, until};
 
+/// All together, and one gap short: the first may have been accepted late.
+fn assert_spaced(at: &[Instant], gap: Duration) {
+    let took = at[at.len() - 1] - at[0];
+    let least = gap * (at.len() as u32 - 2);
+    assert!(took >= least, "{} probes in {took:?}", at.len());
+}
+
 #[tokio::test]
 async fn probes_come_at_their_interval() {
     let backend = Backend::start(HEALTHY).await;
     let prober = Prober::start();
     Setup::new([backend.address]).apply(&prober, None);
-    let seen = backend.until(|seen| seen.at.len() >= 5).await;
-    for pair in seen.at.windows(2) {
-        // Accepting may lag behind connecting, so a little less than the interval is right too.
-        let gap = pair[1] - pair[0];
-        assert!(gap >= Duration::from_millis(80), "{gap:?}");
-    }
+    let seen = backend.until(|seen| seen.at.len() >= 8).await;
+    assert_spaced(&seen.at, Duration::from_millis(100));
 }
 
 #[tokio::test]
@@ -29,11 +32,8 @@ async fn one_probe_at_a_time_though_it_takes_longer_than_the_interval() {
     setup.probe.timeout = Duration::from_millis(100);
     let prober = Prober::start();
     setup.apply(&prober, None);
-    let seen = backend.until(|seen| seen.at.len() >= 4).await;
-    for pair in seen.at.windows(2) {
-        let gap = pair[1] - pair[0];
-        assert!(gap >= Duration::from_millis(80), "{gap:?}");
-    }
+    let seen = backend.until(|seen| seen.at.len() >= 8).await;
+    assert_spaced(&seen.at, setup.probe.timeout);
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_target_is_out_within_the_bound() {
     let bound = interval + 2 * interval.max(timeout) + timeout;
     let jitter = 3 * (interval / 10);
     // A busy machine is slow to notice.
-    let slack = Duration::from_millis(300);
+    let slack = Duration::from_millis(500);
     let took = stopped.elapsed();
     assert!(took <= bound + jitter + slack, "{took:?} of {bound:?}");
     assert!(took >= 3 * timeout, "three probes had to fail: {took:?}");
