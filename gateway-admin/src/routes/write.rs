@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::response::{IntoResponse, Response};
 use gateway_core::config::ConfigProblem;
 use gateway_core::resource::Edit;
-use http::header::CONTENT_LOCATION;
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -98,13 +98,15 @@ pub(crate) fn receipt(applied: &Applied, dry_run: bool, stored: Option<Stored<'_
         StatusCode::OK
     };
     let mut response = written(json(status, &body), applied);
-    // RFC 9110 section 10.2.2: a 201 says where; nothing is there after a dry run.
-    if !dry_run
-        && let Some(stored) = stored
-        && let Ok(location) = HeaderValue::from_str(stored.path)
-    {
-        response.headers_mut().insert(CONTENT_LOCATION, location);
+    // Nothing is there after a dry run. The tag is that of what is stored, not of the receipt: what
+    // a writer needs next is what to put into `If-Match`.
+    if !dry_run && let Some(stored) = stored {
         response = tagged(response, &stored.tag);
+        if applied.created
+            && let Ok(location) = HeaderValue::from_str(stored.path)
+        {
+            response.headers_mut().insert(LOCATION, location);
+        }
     }
     response
 }

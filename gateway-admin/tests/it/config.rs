@@ -43,7 +43,7 @@ async fn one_resource_is_put_read_and_deleted() {
     let new = "/v1/BackendAddressPools/new";
     let created = ask(&api, "PUT", new, &[], &pool("10.0.0.9")).await;
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
-    assert_eq!(created.header("content-location"), new);
+    assert_eq!(created.header("location"), new);
     assert_eq!(created.header("gateway-revision"), "2");
     assert_eq!(created.header("gateway-generation"), "4");
     assert_eq!(created.header("gateway-warnings"), "0");
@@ -62,6 +62,7 @@ async fn one_resource_is_put_read_and_deleted() {
 
     let replaced = ask(&api, "PUT", new, &[], &pool("10.0.0.10")).await;
     assert_eq!(replaced.status, StatusCode::OK);
+    assert_eq!(replaced.header("location"), "");
     assert_eq!(address(&replaced), "10.0.0.10");
 
     let gone = ask(&api, "DELETE", new, &[], "").await;
