@@ -80,7 +80,7 @@ impl Keeper {
                 },
                 Some(ended) = self.under_way.join_next_with_id() => match ended {
                     Ok((id, answer)) => self.note(id, answer),
-                    Err(error) => self.note(error.id(), Err(format!("DNS: {error}"))),
+                    Err(error) => self.note(error.id(), Err(error.to_string())),
                 },
                 () = sleep_until(next) => {}
             }
@@ -127,7 +127,7 @@ impl Keeper {
             for name in names {
                 answers
                     .entry(Arc::clone(name))
-                    .or_insert_with(|| Resolution::Failed("DNS: no answer yet".to_owned()));
+                    .or_insert_with(|| Resolution::Failed("no answer yet".to_owned()));
             }
             false
         });

@@ -112,15 +112,15 @@ async fn ask(resolver: &TokioResolver, name: &str, family: RecordType) -> Result
 #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 fn reason(error: &NetError) -> String {
     match error {
-        NetError::Timeout => "DNS: no name server answers".to_owned(),
+        NetError::Timeout => "no name server answers".to_owned(),
         NetError::Dns(DnsError::NoRecordsFound(_)) if error.is_nx_domain() => {
-            "DNS: no such name".to_owned()
+            "no such name".to_owned()
         }
-        NetError::Dns(DnsError::NoRecordsFound(_)) => "DNS: the name has no address".to_owned(),
+        NetError::Dns(DnsError::NoRecordsFound(_)) => "the name has no address".to_owned(),
         NetError::Dns(DnsError::ResponseCode(code)) => {
-            format!("DNS: the name server answers {code}")
+            format!("the name server answers {code}")
         }
-        other => format!("DNS: {other}"),
+        other => other.to_string(),
     }
 }
 
