@@ -1,11 +1,11 @@
 //! What every operation has in common: headers, refusals, and the token.
 
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+    Components, ContentBuilder, Header, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
 };
 
 /// Refusals, by status: the name of the component, and when.
@@ -80,6 +80,18 @@ const HEADERS: [(&str, &str, Type); 3] = [
     ),
 ];
 
+/// Preconditions (RFC 9110 section 13): field, and what it says.
+const PRECONDITIONS: [(&str, &str); 2] = [
+    (
+        "If-Match",
+        "Tags in double quotes, one of which the resource must have; `*`: it must exist.",
+    ),
+    (
+        "If-None-Match",
+        "On a read, tags that the client has; on a write only `*`: it must not exist.",
+    ),
+];
+
 const TOKEN: &str = "token";
 
 /// Adds the components and refers every operation to them.
@@ -100,6 +112,7 @@ pub(super) fn add(api: &mut OpenApi) {
             }
             if path.starts_with("/v1/") && path != "/v1/backendHealth" {
                 statuses.extend([400, 412]);
+                add_preconditions(operation);
             }
             if named && method != Method::Put {
                 statuses.push(404);
@@ -131,6 +144,14 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
     ];
     let all = all.into_iter();
     all.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+fn add_preconditions(operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
+    for (name, _) in PRECONDITIONS {
+        let parameter = Ref::new(format!("#/components/parameters/{name}"));
+        parameters.push(RefOr::Ref(parameter));
+    }
 }
 
 fn add_headers(operation: &mut Operation) {
@@ -182,6 +203,16 @@ fn add_components(components: &mut Components) {
         components
             .responses
             .insert(name.to_owned(), RefOr::T(response));
+    }
+    for (name, about) in PRECONDITIONS {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(about))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+        let parameter = RefOr::T(parameter.build());
+        components.parameters.insert(name.to_owned(), parameter);
     }
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

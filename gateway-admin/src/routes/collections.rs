@@ -82,8 +82,15 @@ pub(crate) async fn get_resource<C: Control>(
 #[utoipa::path(put, path = "/v1/{collection}/{name}",
     params(("name" = String, Path, description = "The resource's name."), WriteQuery),
     responses(
-        (status = 200, description = "It is live, or was only checked (`dryRun`).", body = Receipt),
-        (status = 201, description = "It is live, and new.", body = Receipt)))]
+        (status = 200, description = "It is live, or was only checked (`dryRun`).", body = Receipt,
+            headers(("ETag" = String, description = "The new tag; none after a dry run."),
+                ("Gateway-Warnings" = u64, description = "How many warnings there are."),
+                ("Server-Timing" = String, description = "Milliseconds until live, and in the store."))),
+        (status = 201, description = "It is live, and new.", body = Receipt,
+            headers(("ETag" = String, description = "The new tag."),
+                ("Location" = String, description = "Where it is."),
+                ("Gateway-Warnings" = u64, description = "How many warnings there are."),
+                ("Server-Timing" = String, description = "Milliseconds until live, and in the store.")))))]
 pub(crate) async fn put_resource<C: Control>(
     State(api): State<Arc<Api<C>>>,
     Path((collection, name)): Path<(String, String)>,
