@@ -45,8 +45,8 @@ impl Reference {
     pub(crate) fn is_well_formed(&self) -> bool {
         let segments: Vec<_> = self.id.split('/').collect();
         match segments.as_slice() {
-            [name] | [_, name] => !name.is_empty(),
-            ["", .., "", _] => false,
+            [name] => !name.is_empty(),
+            [collection, name] => !collection.is_empty() && !name.is_empty(),
             ["", .., kind, gateway, collection, name] => {
                 kind.eq_ignore_ascii_case("applicationGateways")
                     && ![gateway, collection, name]
@@ -94,5 +94,46 @@ impl Read for Reference {
             );
         }
         Some(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_forms() {
+        let full =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/applicationGateways/gw";
+        let rows = [
+            (format!("{full}/probes/p"), true, Some("probes"), "p"),
+            (
+                format!("{full}/probes/p')]").to_uppercase(),
+                true,
+                Some("PROBES"),
+                "P",
+            ),
+            (
+                "/applicationGateways/gw/probes/p".to_owned(),
+                true,
+                Some("probes"),
+                "p",
+            ),
+            ("probes/p'".to_owned(), true, Some("probes"), "p"),
+            ("p)".to_owned(), true, None, "p"),
+            (full.to_owned(), false, Some("applicationGateways"), "gw"),
+            (format!("{full}//p"), false, None, "p"),
+            (format!("{full}/probes/"), false, Some("probes"), ""),
+            ("a/b/c".to_owned(), false, Some("b"), "c"),
+            ("/p".to_owned(), false, None, "p"),
+            ("probes/".to_owned(), false, Some("probes"), ""),
+            ("')]".to_owned(), false, None, ""),
+        ];
+        for (id, well_formed, collection, name) in rows {
+            let reference = Reference::from_text(&id);
+            assert_eq!(reference.is_well_formed(), well_formed, "{id}");
+            assert_eq!(reference.collection(), collection, "{id}");
+            assert_eq!(reference.name(), name, "{id}");
+        }
     }
 }

@@ -395,3 +395,6 @@ fn too_deep(place: Option<(&str, Range<usize>)>) -> ConfigProblems {
         remedy: Some("no gateway document needs that; look for a missing bracket".to_owned()),
     }])
 }
+
+#[cfg(test)]
+mod tests;

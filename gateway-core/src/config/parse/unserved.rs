@@ -11,6 +11,7 @@ impl Checker<'_, '_> {
         self.unserved_of_listeners();
         self.unserved_of_settings();
         self.unserved_of_rules();
+        self.unserved_of_policies();
         self.path_map_defaults();
         if self
             .gateway
@@ -34,13 +35,14 @@ impl Checker<'_, '_> {
         let gateway = self.gateway;
         let properties = &gateway.properties;
         let buffers = properties.global_configuration.as_ref();
+        let firewall = properties.web_application_firewall_configuration.as_ref();
         let buffering = buffers.is_some_and(|global| {
             global.enable_request_buffering == Some(true)
                 || global.enable_response_buffering == Some(true)
         });
         let rows = [
             (
-                gateway.zones.is_some(),
+                holds(&gateway.zones),
                 "/zones",
                 "a process runs where it is started",
             ),
@@ -70,7 +72,7 @@ impl Checker<'_, '_> {
                 "TLS 1.2 and 1.3 are spoken, with the safe suites of the TLS library",
             ),
             (
-                properties.web_application_firewall_configuration.is_some(),
+                firewall.is_some_and(|firewall| firewall.enabled == Some(true)),
                 "/properties/webApplicationFirewallConfiguration",
                 "requests are not inspected",
             ),
@@ -80,7 +82,7 @@ impl Checker<'_, '_> {
                 "requests are not inspected",
             ),
             (
-                properties.custom_error_configurations.is_some(),
+                holds(&properties.custom_error_configurations),
                 "/properties/customErrorConfigurations",
                 "the gateway's own error answers are plain",
             ),
@@ -160,7 +162,7 @@ impl Checker<'_, '_> {
                     "clients are not asked for a certificate, and the default TLS policy holds",
                 ),
                 (
-                    listener.custom_error_configurations.is_some(),
+                    holds(&listener.custom_error_configurations),
                     "customErrorConfigurations",
                     "the gateway's own error answers are plain",
                 ),
@@ -197,7 +199,7 @@ impl Checker<'_, '_> {
                     "clients are not kept at one member",
                 ),
                 (
-                    settings.authentication_certificates.is_some(),
+                    holds(&settings.authentication_certificates),
                     "authenticationCertificates",
                     "backends are verified by `trustedRootCertificates`, or the platform's roots",
                 ),
@@ -230,6 +232,18 @@ impl Checker<'_, '_> {
                 self.instead(
                     place.property("entraJWTValidationConfig"),
                     "tokens are not looked at",
+                );
+            }
+        }
+    }
+
+    fn unserved_of_policies(&mut self) {
+        let all = self.gateway.properties.load_distribution_policies.as_ref();
+        for (place, policy) in each(Collection::LoadDistributionPolicies, all) {
+            if holds(&policy.load_distribution_targets) {
+                self.instead(
+                    place.property("loadDistributionTargets"),
+                    "requests go to the pool that the rule names",
                 );
             }
         }
@@ -277,4 +291,9 @@ impl Checker<'_, '_> {
             "remove it, if you can do without it",
         );
     }
+}
+
+/// Azure's GET writes empty lists.
+fn holds<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_some_and(|list| !list.is_empty())
 }
