@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gateway_core::config::ProbeProtocol;
 use gateway_core::health::{ProbeFailure, ProbeOutcome, ProbePlan, ProbeRequest};
 use gateway_net::dial::{self, BackendStream, BackendTlsName};
 use http::header::{CONNECTION, HOST, USER_AGENT};
@@ -41,7 +42,7 @@ const AGENT: HeaderValue = HeaderValue::from_static("gateway-probe");
 pub(crate) struct Question {
     pub(crate) plan: Arc<ProbePlan>,
     pub(crate) request: ProbeRequest,
-    /// `None`: in the clear.
+    /// How TLS is spoken, where the plan wants it.
     pub(crate) tls: Option<BackendTlsName>,
 }
 
@@ -97,13 +98,17 @@ async fn connect(question: &Question, clock: &Clock) -> Result<BackendStream, No
         .await
         .map_err(NoStream::Failed)?
         .map_err(NoStream::from)?;
-    match &question.tls {
-        None => Ok(BackendStream::Plain(tcp)),
-        Some(tls) => clock
+    match (question.plan.protocol, &question.tls) {
+        (ProbeProtocol::Http, _) => Ok(BackendStream::Plain(tcp)),
+        (ProbeProtocol::Https, Some(tls)) => clock
             .within("shaking hands for TLS", dial::handshake(address, tcp, tls))
             .await
             .map_err(NoStream::Failed)?
             .map_err(NoStream::from),
+        // Never in the clear for want of a configuration.
+        (ProbeProtocol::Https, None) => Err(NoStream::Failed(ProbeFailure::Tls {
+            reason: "no configuration for it is loaded".to_owned(),
+        })),
     }
 }
 

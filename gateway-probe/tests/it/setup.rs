@@ -119,21 +119,24 @@ impl Setup {
         }
     }
 
-    pub(crate) fn apply(&self, prober: &Prober, previous: Option<&Snapshot>) -> Arc<Snapshot> {
-        let config = self.config();
+    pub(crate) fn compile(&self, previous: Option<&Snapshot>) -> Arc<Snapshot> {
         let options = CompileOptions {
             workers: 1,
             ..CompileOptions::default()
         };
-        let snapshot = Arc::new(compile(
-            &config,
+        Arc::new(compile(
+            &self.config(),
             &BTreeMap::new(),
             &options,
             previous,
             Generation(0),
             Revision(0),
-        ));
-        let material = Material::load(&config, None).unwrap();
+        ))
+    }
+
+    pub(crate) fn apply(&self, prober: &Prober, previous: Option<&Snapshot>) -> Arc<Snapshot> {
+        let snapshot = self.compile(previous);
+        let material = Material::load(&self.config(), None).unwrap();
         prober.update(Arc::clone(&snapshot), Arc::new(material));
         snapshot
     }

@@ -168,3 +168,17 @@ async fn every_probe_sees_the_certificate_anew() {
     let seen = backend.until(|seen| seen.heads.len() >= 3).await;
     assert_eq!(seen.resumed, 0);
 }
+
+#[tokio::test]
+async fn a_probe_over_tls_is_never_sent_in_the_clear() {
+    let backend = Backend::start(HEALTHY).await;
+    let setup = Setup::new([backend.address]).over_tls([]);
+    let prober = Prober::start();
+    let snapshot = setup.compile(None);
+    prober.update(Arc::clone(&snapshot), Arc::default());
+    let cell = cells(&snapshot)[0];
+    let report = until(&prober, cell, |report| report.last_probe.is_some()).await;
+    assert_eq!(report.health, Health::Down);
+    prober.stop().await;
+    assert_eq!(backend.seen().heads.len(), 0);
+}
