@@ -4,14 +4,14 @@
 //! reads go through one scratch buffer of the worker, and no timer.
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, TargetId};
 use tokio::io::ReadBuf;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep};
 
 use super::leg::Leg;
@@ -35,8 +35,6 @@ pub(crate) struct TunnelAbout {
     pub(crate) load: PerWorker<LoadCell>,
     /// The worker that it runs on.
     pub(crate) worker: usize,
-    /// Who asked for it.
-    pub(crate) client: SocketAddr,
     /// Its share of its client's limit, where there is one.
     pub(crate) permit: Option<Box<ClientPermit>>,
     /// How long a drain may take, by the settings that it was opened under.
@@ -284,7 +282,9 @@ impl Future for Tunnel {
                 continue;
             }
             if neighbours_due {
-                cx.waker().wake_by_ref();
+                // Comes back behind the next look at all sockets. A plain wake-up would come before
+                // it, and a neighbour with news would wait for dozens of turns.
+                let _ = pin!(yield_now()).poll(cx);
             }
             return Poll::Pending;
         }

@@ -57,6 +57,34 @@ struct Entry {
     waker: Option<Waker>,
 }
 
+/// What tunnels may hang on.
+#[derive(Debug)]
+struct Live {
+    listeners: BTreeSet<ListenerId>,
+    targets: BTreeSet<TargetId>,
+}
+
+impl Live {
+    fn of(snapshot: &Snapshot) -> Self {
+        let targets = snapshot
+            .backends
+            .iter()
+            .flat_map(|backend| &backend.targets);
+        Self {
+            listeners: snapshot
+                .routes
+                .iter()
+                .map(|route| route.listener_id)
+                .collect(),
+            targets: targets.map(|target| target.id).collect(),
+        }
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        self.listeners.contains(&entry.listener) && self.targets.contains(&entry.target)
+    }
+}
+
 /// The tunnels of one worker. Lives on that worker's thread, in its `LocalSet`.
 pub(crate) struct TunnelSet {
     entries: RefCell<Slab<Entry>>,
@@ -64,6 +92,10 @@ pub(crate) struct TunnelSet {
     /// What all tunnels of the worker read into, one turn at a time.
     scratch: RefCell<Box<[u8]>>,
     emptied: Notify,
+    /// What the last refresh left; `None` before the first.
+    live: RefCell<Option<Live>>,
+    /// When the process ends, once that is known.
+    shutdown: Cell<Option<Instant>>,
     random: &'static dyn SecureRandom,
 }
 
@@ -81,6 +113,8 @@ impl TunnelSet {
             next_serial: Cell::new(0),
             scratch: RefCell::new(vec![0; READ_LIMIT].into_boxed_slice()),
             emptied: Notify::new(),
+            live: RefCell::new(None),
+            shutdown: Cell::new(None),
             random: aws_lc_rs::default_provider().secure_random,
         }
     }
@@ -100,7 +134,7 @@ impl TunnelSet {
     ) {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
-        let slot = self.entries.borrow_mut().insert(Entry {
+        let mut entry = Entry {
             serial,
             listener: about.listener,
             target: about.target,
@@ -108,12 +142,18 @@ impl TunnelSet {
             draining: false,
             order: None,
             waker: None,
-        });
+        };
+        let time_left = self.time_left(&entry);
+        entry.draining = time_left.is_some();
+        let slot = self.entries.borrow_mut().insert(entry);
         let machine = Machine::new(client_first, backend_first, self.mask());
         let key = TunnelKey { slot, serial };
         let tunnel = Tunnel::new(Rc::clone(self), key, (client, backend), machine, about);
         // The set is the task's owner: it knows of it until the task drops its entry.
         drop(spawn_local(tunnel));
+        if let Some(time) = time_left {
+            self.start_drain(&[(key, time)]);
+        }
     }
 
     /// How many tunnels are open.
@@ -127,28 +167,19 @@ impl TunnelSet {
     }
 
     /// Starts to drain the tunnels whose listener or target `snapshot` no longer has, each within
-    /// the time that its settings gave it. Tunnels that drain already go on doing so.
+    /// the time that its settings gave it. Tunnels that drain already go on doing so. To be called
+    /// with every new snapshot: a handshake may end behind it, and its tunnel is judged by the last.
     pub(crate) fn refresh(self: &Rc<Self>, snapshot: &Snapshot) {
-        if self.is_empty() {
-            return;
-        }
-        let routes = snapshot.routes.iter();
-        let listeners: BTreeSet<_> = routes.map(|route| route.listener_id).collect();
-        let targets = snapshot
-            .backends
-            .iter()
-            .flat_map(|backend| &backend.targets);
-        let targets: BTreeSet<_> = targets.map(|target| target.id).collect();
-        self.start_drain("going away", |entry| {
-            let stays = listeners.contains(&entry.listener) && targets.contains(&entry.target);
-            (!stays && !entry.draining).then_some(entry.drain_timeout)
-        });
+        self.live.replace(Some(Live::of(snapshot)));
+        self.start_drain(&self.choose(|entry| self.time_left(entry)));
     }
 
-    /// Drains every tunnel for the end of the process and returns when none is left: at `deadline`
-    /// from now, plus a moment for the last FINs, at the latest.
+    /// Drains every tunnel for the end of the process, and those that still open, and returns when
+    /// none is left: at `deadline` from now, plus a moment for the last FINs, at the latest.
     pub(crate) async fn drain_all(self: &Rc<Self>, deadline: Duration) {
-        self.start_drain("shutting down", |_| Some(deadline));
+        self.shutdown.set(Some(Instant::now() + deadline));
+        // Those that drain already may have more time than the process has.
+        self.start_drain(&self.choose(|_| Some(deadline)));
         loop {
             let emptied = self.emptied.notified();
             if self.is_empty() {
@@ -158,9 +189,22 @@ impl TunnelSet {
         }
     }
 
-    /// Drains the tunnels for which `time` gives a time: Close frames spread over its first half,
-    /// then the cut.
-    fn start_drain(self: &Rc<Self>, reason: &str, time: impl Fn(&Entry) -> Option<Duration>) {
+    /// How long a tunnel that the last refresh, or the end of the process, leaves no place may still
+    /// take; `None` for one that may stay, and one that drains already.
+    fn time_left(&self, entry: &Entry) -> Option<Duration> {
+        if entry.draining {
+            return None;
+        }
+        if let Some(end) = self.shutdown.get() {
+            return Some(end.saturating_duration_since(Instant::now()));
+        }
+        let live = self.live.borrow();
+        let stays = live.as_ref().is_none_or(|live| live.has(entry));
+        (!stays).then_some(entry.drain_timeout)
+    }
+
+    /// Marks the tunnels for which `time` gives a time as draining.
+    fn choose(&self, time: impl Fn(&Entry) -> Option<Duration>) -> Vec<(TunnelKey, Duration)> {
         let mut chosen = Vec::new();
         for (slot, entry) in &mut *self.entries.borrow_mut() {
             if let Some(time) = time(entry) {
@@ -169,10 +213,19 @@ impl TunnelSet {
                 chosen.push((TunnelKey { slot, serial }, time));
             }
         }
-        if chosen.is_empty() {
+        chosen
+    }
+
+    /// Drains `tunnels`, each in its time: Close frames spread over a window, then the cut.
+    fn start_drain(self: &Rc<Self>, tunnels: &[(TunnelKey, Duration)]) {
+        if tunnels.is_empty() {
             return;
         }
-        let steps = pace::plan(&chosen, fastrand::f64);
+        let steps = pace::plan(tunnels, fastrand::f64);
+        let reason = match self.shutdown.get() {
+            Some(_) => "shutting down",
+            None => "going away",
+        };
         let farewell = Rc::new(Farewell {
             code: 1001,
             reason: reason.into(),
@@ -199,7 +252,9 @@ impl TunnelSet {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(key.slot);
         if let Some(entry) = entry.filter(|entry| entry.serial == key.serial) {
-            entry.order = Some(order);
+            if !matches!(entry.order, Some(Order::Cut)) {
+                entry.order = Some(order);
+            }
             if let Some(waker) = &entry.waker {
                 waker.wake_by_ref();
             }

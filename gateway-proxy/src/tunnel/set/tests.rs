@@ -32,7 +32,6 @@ fn about(listener: ListenerId, target: TargetId, load: &PerWorker<LoadCell>) -> 
         target,
         load: load.clone(),
         worker: 1,
-        client: "127.0.0.1:1".parse().unwrap(),
         permit: None,
         drain_timeout: Duration::from_secs(30),
         on_end: Box::new(|_| {}),
@@ -367,5 +366,21 @@ fn a_panic_in_a_tunnel_gives_back_its_count() {
         }
         drop(client);
         assert_eq!(load.of(1).tunnels(), 0);
+    });
+}
+
+#[test]
+fn a_tunnel_that_opens_into_a_shutdown_is_drained_too() {
+    run(async {
+        let set = Rc::new(TunnelSet::new());
+        set.drain_all(Duration::from_millis(50)).await;
+        let ((mut client, near), (_backend, far)) = (pair().await, pair().await);
+        let load = PerWorker::new(2);
+        let about = about(ListenerId(1), TargetId(2), &load);
+        set.open(near.into(), b"", far.into(), b"", about);
+        expect_close(&mut client, 1001).await;
+        drop(client);
+        set.drain_all(Duration::from_millis(50)).await;
+        assert!(set.is_empty());
     });
 }

@@ -143,3 +143,17 @@ fn only_the_tunnels_of_what_is_gone_drain() {
         });
     }
 }
+
+#[test]
+fn a_tunnel_that_opens_behind_a_refresh_is_judged_by_it() {
+    run(async {
+        let set = Rc::new(TunnelSet::new());
+        let both = config("web", &["127.0.0.1", "127.0.0.2"]);
+        let first = snapshot(&both, None);
+        set.refresh(&first);
+        set.refresh(&snapshot(&config("web", &["127.0.0.2"]), Some(&first)));
+        // Handshakes that were under way.
+        let mut peers = tunnels(&set, &first).await;
+        expect_drained(&set, &mut peers, &[true, false], "behind").await;
+    });
+}
