@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod admin_listener;
 mod apply;
 mod check;
 mod cli;
 mod config_file;
 mod control;
+mod demo;
 mod descriptors;
 mod diagnostics;
 mod document;
@@ -31,7 +33,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Demo(_) => ExitCode::FAILURE,
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Check(arguments) => check::check(&arguments),
     }
 }

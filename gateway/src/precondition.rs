@@ -26,6 +26,11 @@ pub(crate) fn judge(
 
 /// The tag of what `edit` is about; `None` where there is nothing.
 fn current_tag(document: Option<&ApplicationGateway>, edit: &Edit) -> Option<String> {
-    let _ = (document, edit);
-    unimplemented!()
+    match edit {
+        Edit::Replace(_) => document.map(ApplicationGateway::etag),
+        Edit::Put {
+            collection, name, ..
+        }
+        | Edit::Delete { collection, name } => document?.resource_etag(*collection, name),
+    }
 }

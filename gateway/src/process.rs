@@ -8,13 +8,14 @@ use gateway_core::snapshot::CompileOptions;
 use gateway_net::dns::DnsWatcher;
 use gateway_net::files::FileWatcher;
 use gateway_probe::Prober;
-use gateway_proxy::{Proxy, ProxyOptions};
+use gateway_proxy::{AccessSink, Proxy, ProxyOptions};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use crate::access_log::Reopen;
 use crate::admin_listener::{AdminCertificate, AdminListener};
 use crate::apply::DataPlane;
 use crate::control::ProcessControl;
@@ -36,6 +37,8 @@ pub(crate) struct ProcessOptions {
     pub(crate) admin: AdminListener,
     /// What the command line adds to the document; its workers are started.
     pub(crate) compile: CompileOptions,
+    /// Where access records go; `None` writes none.
+    pub(crate) access_log: Option<(AccessSink, Reopen)>,
     /// How long requests and tunnels may go on at the end.
     pub(crate) drain_timeout: Duration,
     /// Counts lost log lines.
@@ -50,6 +53,7 @@ pub(crate) struct Process {
     proxy: Arc<Proxy>,
     prober: Prober,
     admin_certificate: Option<Arc<AdminCertificate>>,
+    reopen_access_log: Option<Reopen>,
     drain_timeout: Duration,
     stop_supervisor: CancellationToken,
     stop_admin: CancellationToken,
@@ -82,13 +86,14 @@ impl Process {
         let config_metrics = ConfigMetrics::register(&mut registry);
         metrics::register_process(&mut registry, options.log_lines_dropped);
 
+        let (access_log, reopen_access_log) = options.access_log.unzip();
         let prober = Prober::start();
         prober.register_metrics(&mut registry);
         let suspected = prober.clone();
         let proxy = Proxy::start(ProxyOptions {
             workers: options.compile.workers,
             on_suspect: Arc::new(move |cell| suspected.suspect(cell)),
-            access_log: None,
+            access_log,
         });
         let proxy = Arc::new(proxy.map_err(part("workers"))?);
         let plane = DataPlane {
@@ -124,6 +129,7 @@ impl Process {
             proxy,
             prober,
             admin_certificate,
+            reopen_access_log,
             drain_timeout: options.drain_timeout,
             stop_supervisor,
             stop_admin,
@@ -142,6 +148,9 @@ impl Process {
             tracing::info!("SIGHUP: reading everything anew");
             if let Some(certificate) = &self.admin_certificate {
                 certificate.reload();
+            }
+            if let Some(reopen) = &self.reopen_access_log {
+                reopen.ask();
             }
             // The supervisor ends after this loop.
             let _ = self.commands.send(Command::Reload).await;

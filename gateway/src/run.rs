@@ -9,9 +9,11 @@ use gateway_core::snapshot::CompileOptions;
 use gateway_net::files::FileWatcher;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::access_log;
 use crate::admin_listener::{AdminListenError, AdminListener};
 use crate::cli::{RunArgs, ServingArgs, SourceArgs};
 use crate::config_file::{ConfigFile, FileError};
+use crate::demo::DemoError;
 use crate::diagnostics::Style;
 use crate::document::chain;
 use crate::process::{Process, ProcessError, ProcessOptions, default_workers};
@@ -42,6 +44,9 @@ pub(crate) enum RunError {
     /// The process does not start.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// The demo cannot be given.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// The system has no threads, signals or watches to give.
     #[error("cannot start {part}")]
     System {
@@ -110,11 +115,13 @@ async fn serve(arguments: &RunArgs, telemetry: &Telemetry) -> Result<(), RunErro
     let files = FileWatcher::start().map_err(RunError::system("watching files"))?;
     let source = source(&arguments.source, &files)?;
     let admin = AdminListener::bind(&arguments.admin).await?;
+    let access_log = access_log::start(&arguments.log.access);
     let process = Process::start(ProcessOptions {
         source,
         files,
         admin,
         compile: compile_options(&arguments.serving),
+        access_log: access_log.map_err(RunError::system("the access log"))?,
         drain_timeout: arguments.serving.drain_timeout,
         log_lines_dropped: telemetry.dropped(),
     })

@@ -70,12 +70,13 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The stored document is not one.
-    #[error("the stored document of revision {} cannot be read: {reason}", revision.0)]
+    #[error("the stored document of revision {} cannot be read", revision.0)]
     Stored {
         /// Which.
         revision: Revision,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        source: stored::ReadError,
     },
 }
 
@@ -115,7 +116,7 @@ impl Supervisor {
                 };
                 let revision = stored.revision;
                 let parsed = stored::read(&stored)
-                    .map_err(|reason| StartError::Stored { revision, reason })?;
+                    .map_err(|source| StartError::Stored { revision, source })?;
                 let candidate = self
                     .prepare(Plan::new(parsed, revision), true, Sent::Nothing)
                     .await?;
