@@ -1,0 +1,160 @@
+//! The documents in `examples/` run as they are, but for their backends' ports.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::{TempDir, tempdir};
+use test_backend::{BackendOptions, TlsIdentity};
+
+use crate::support::{
+    Backends, Gateway, eventually, exchange, free_port, get, get_from, get_request, run,
+    shake_hands,
+};
+
+/// Copies an example into a folder of its own, with other ports for its backends.
+fn example(name: &str, ports: &[(u16, u16)]) -> (TempDir, PathBuf) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples")
+        .join(name);
+    let mut text = fs::read_to_string(source).unwrap();
+    for (from, to) in ports {
+        assert!(
+            text.contains(&from.to_string()),
+            "{name} has no port {from}"
+        );
+        text = text.replace(&from.to_string(), &to.to_string());
+    }
+    let folder = tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// A certificate for localhost with its key, as a listener's file has it.
+fn write_listener_certificate(path: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+fn tls(port: u16, root: &CertificateDer<'static>) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port)).unwrap())
+}
+
+#[test]
+fn websocket() {
+    let backends = Backends::named(["one", "two", "three"]);
+    let ports: Vec<_> = (0..3)
+        .map(|index| (9001 + index as u16, backends.address(index).port()))
+        .collect();
+    let (folder, path) = example("websocket.json", &ports);
+    let root = write_listener_certificate(&folder.path().join("gateway.pem"));
+    let ended = run(&["check", path.to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("at the end of the id is dropped"),
+        "{}",
+        ended.stdout
+    );
+
+    let (http, https, admin) = (free_port(), free_port(), free_port());
+    let map = format!("80={http},443={https}");
+    let _gateway = Gateway::run(
+        admin,
+        &["--config", path.to_str().unwrap(), "--map-port", &map],
+    );
+    assert!(get(http, "/").unwrap().body.contains(" answers GET /"));
+    let over_tls = exchange(&mut tls(https, &root), &get_request("localhost", "/")).unwrap();
+    assert!(over_tls.body.contains(" answers GET /"), "{over_tls:?}");
+
+    let plain = shake_hands(&mut TcpStream::connect(("127.0.0.1", http)).unwrap());
+    let secure = shake_hands(&mut tls(https, &root));
+    for answer in [plain, secure] {
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        let lowered = answer.to_ascii_lowercase();
+        assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
+        assert!(
+            lowered.contains("sec-websocket-protocol: chat\r\n"),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn two_pools() {
+    let backends = Backends::named(["shop-1", "shop-2", "blog"]);
+    let ports: Vec<_> = (0..3)
+        .map(|index| (9001 + index as u16, backends.address(index).port()))
+        .collect();
+    let (_folder, path) = example("two-pools.json", &ports);
+    let (http, admin) = (free_port(), free_port());
+    let map = format!("80={http}");
+    let _gateway = Gateway::run(
+        admin,
+        &["--config", path.to_str().unwrap(), "--map-port", &map],
+    );
+    let rows = [
+        ("shop.example", "shop-"),
+        ("blog.example", "blog "),
+        ("www.blog.example", "blog "),
+    ];
+    for (host, expected) in rows {
+        let answer = get_from(http, host, "/").unwrap();
+        assert!(answer.body.starts_with(expected), "{host}: {answer:?}");
+    }
+    assert_eq!(
+        get_from(http, "elsewhere.example", "/").unwrap().status,
+        404
+    );
+}
+
+#[test]
+fn end_to_end() {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["backend.example".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    let identity = TlsIdentity::from_pem((leaf.pem() + &key.serialize_pem()).as_bytes());
+    let backends = Backends::start([BackendOptions {
+        name: "secure".to_owned(),
+        tls: Some(identity.unwrap()),
+        ..BackendOptions::default()
+    }]);
+
+    let (folder, path) = example("end-to-end.json", &[(9443, backends.address(0).port())]);
+    fs::write(folder.path().join("backend-ca.pem"), root.pem()).unwrap();
+    let listener_root = write_listener_certificate(&folder.path().join("gateway.pem"));
+    let (https, admin) = (free_port(), free_port());
+    let map = format!("443={https}");
+    let _gateway = Gateway::run(
+        admin,
+        &["--config", path.to_str().unwrap(), "--map-port", &map],
+    );
+    let ask = |root| exchange(&mut tls(https, root), &get_request("localhost", "/"));
+    assert_eq!(ask(&listener_root).unwrap().body, "secure answers GET /\n");
+
+    // A renewed certificate is taken up without a restart.
+    let renewed = write_listener_certificate(&folder.path().join("gateway.pem"));
+    eventually("the renewed certificate", || {
+        ask(&renewed).filter(|answer| answer.body == "secure answers GET /\n")
+    });
+}

@@ -1,0 +1,156 @@
+//! `gateway run --config`: the file is the truth.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use tempfile::{TempDir, tempdir};
+
+use crate::support::{Backends, Gateway, document, eventually, free_port, get, put, replace};
+
+struct Setup {
+    backends: Backends,
+    port: u16,
+    admin: u16,
+    config: PathBuf,
+    gateway: Gateway,
+    _folder: TempDir,
+}
+
+/// A gateway that serves the first of two backends.
+fn setup(more: &[&str]) -> Setup {
+    let backends = Backends::named(["one", "two"]);
+    let folder = tempdir().unwrap();
+    let config = folder.path().join("gateway.json");
+    let (port, admin) = (free_port(), free_port());
+    fs::write(&config, document(port, &[backends.address(0)])).unwrap();
+    let mut arguments = vec!["--config", config.to_str().unwrap()];
+    arguments.extend(more);
+    let gateway = Gateway::run(admin, &arguments);
+    Setup {
+        backends,
+        port,
+        admin,
+        config,
+        gateway,
+        _folder: folder,
+    }
+}
+
+impl Setup {
+    fn answers(&self) -> String {
+        get(self.port, "/").unwrap().body
+    }
+}
+
+#[test]
+fn a_new_version_is_taken_up_and_a_bad_one_is_refused() {
+    let setup = setup(&[]);
+    assert_eq!(setup.answers(), "one answers GET /\n");
+
+    replace(
+        &setup.config,
+        &document(setup.port, &[setup.backends.address(1)]),
+    );
+    eventually("the second backend", || {
+        (setup.answers() == "two answers GET /\n").then_some(())
+    });
+
+    let bad = document(setup.port, &[]).replace("\"Basic\"", "\"Bsic\"");
+    replace(&setup.config, &bad);
+    eventually("the refusal", || {
+        setup
+            .gateway
+            .stderr()
+            .contains("did you mean `Basic`?")
+            .then_some(())
+    });
+    assert_eq!(setup.answers(), "two answers GET /\n");
+    assert_eq!(get(setup.admin, "/readyz").unwrap().status, 200);
+    let metrics = get(setup.admin, "/metrics").unwrap().body;
+    assert!(
+        metrics.contains("gateway_config_reload_failures_total 1\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("gateway_config_revision 2\n"), "{metrics}");
+
+    replace(
+        &setup.config,
+        &document(setup.port, &[setup.backends.address(0)]),
+    );
+    eventually("the first backend", || {
+        (setup.answers() == "one answers GET /\n").then_some(())
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_leaves_everything_as_it_was() {
+    let setup = setup(&[]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    replace(&setup.config, &document(port, &[setup.backends.address(1)]));
+    eventually("the refusal", || {
+        setup
+            .gateway
+            .stderr()
+            .contains("another process listens there")
+            .then_some(())
+    });
+    assert_eq!(setup.answers(), "one answers GET /\n");
+}
+
+#[test]
+fn the_api_only_reads() {
+    let setup = setup(&[]);
+    let refused = put(
+        setup.admin,
+        "/v1/backendAddressPools/pool",
+        r#"{"properties": {"backendAddresses": []}}"#,
+    );
+    let refused = refused.unwrap();
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(
+        refused.body.contains("gateway.json; change the file"),
+        "{}",
+        refused.body
+    );
+    let pool = get(setup.admin, "/v1/backendAddressPools/pool").unwrap();
+    assert_eq!(pool.status, 200, "{}", pool.body);
+}
+
+#[test]
+fn terminated_it_drains_and_ends_with_status_0() {
+    let setup = setup(&["--drain-timeout", "5"]);
+    assert_eq!(setup.answers(), "one answers GET /\n");
+    setup.gateway.signal(Signal::TERM);
+    let ended = setup.gateway.ended();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("drained"), "{}", ended.stderr);
+}
+
+#[test]
+fn hung_up_it_opens_its_access_log_anew() {
+    let folder = tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let moved = folder.path().join("access.log.1");
+    let setup = setup(&["--access-log", log.to_str().unwrap()]);
+    setup.answers();
+    eventually("the first record", || {
+        fs::read_to_string(&log)
+            .ok()
+            .filter(|text| text.contains("\"requestUri\":\"/\""))
+    });
+    fs::rename(&log, &moved).unwrap();
+    setup.gateway.signal(Signal::HUP);
+    eventually("SIGHUP to be seen", || {
+        setup.gateway.stderr().contains("SIGHUP").then_some(())
+    });
+    get(setup.port, "/after");
+    let fresh = eventually("the second record", || {
+        fs::read_to_string(&log)
+            .ok()
+            .filter(|text| text.contains("/after"))
+    });
+    let record: serde_json::Value = serde_json::from_str(fresh.lines().next().unwrap()).unwrap();
+    assert_eq!(record["properties"]["httpStatus"], 200);
+}
