@@ -1,5 +1,7 @@
 //! The real binary as its users run it: exit codes, words, signals, files and crashes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod api_mode;
 mod check;
 mod demo;
