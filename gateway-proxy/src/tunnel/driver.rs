@@ -21,8 +21,8 @@ use super::set::{Order, TunnelKey, TunnelSet};
 
 /// How many bytes a tunnel may move before its neighbours have their turn.
 const TURN_BYTES: usize = 256 * 1024;
-/// How often it may read before that.
-const TURN_READS: usize = 16;
+/// How often it may read each side before that.
+const TURN_ROUNDS: usize = 16;
 
 /// What a tunnel keeps of the handshake that opened it. Owns nothing of the snapshot but the load
 /// cells.
@@ -118,7 +118,7 @@ impl Tunnel {
     /// Moves bytes until nothing can move, or the neighbours are due. Says whether they are.
     fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> bool {
         let mut bytes_left = TURN_BYTES;
-        for _ in 0..TURN_READS {
+        for _ in 0..TURN_ROUNDS {
             let mut moved = false;
             for from in Side::BOTH {
                 moved |= self.send(cx, from.other());
@@ -154,10 +154,9 @@ impl Tunnel {
                 Some(0)
             }
             Poll::Ready(Ok(())) => {
-                let mut passed = self.machine.receive(from, buf.filled());
+                let passed = self.machine.receive(from, buf.filled());
                 let written = self.write(cx, to, passed);
-                passed = &passed[written.min(passed.len())..];
-                self.machine.keep(to, passed);
+                self.machine.keep(to, &passed[written..]);
                 Some(buf.filled().len())
             }
             Poll::Ready(Err(_)) => {
@@ -175,6 +174,7 @@ impl Tunnel {
             if queued.is_empty() {
                 break;
             }
+            // Not by `Self::leg`: the queue is borrowed.
             let leg = match to {
                 Side::Client => &mut self.client,
                 Side::Backend => &mut self.backend,
@@ -190,7 +190,8 @@ impl Tunnel {
         moved | self.flush(cx, to)
     }
 
-    /// Writes `bytes` to `to` as far as it takes them; returns how far.
+    /// Writes `bytes` to `to` as far as it takes them; returns how far. For one that is gone, all of
+    /// them: nothing is kept for it.
     fn write(&mut self, cx: &mut Context<'_>, to: Side, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {

@@ -99,12 +99,6 @@ pub(crate) struct TunnelSet {
     random: &'static dyn SecureRandom,
 }
 
-impl Default for TunnelSet {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl TunnelSet {
     /// An empty set.
     pub(crate) fn new() -> Self {
@@ -120,7 +114,7 @@ impl TunnelSet {
     }
 
     /// Opens a tunnel as a task of its own. `client_first` and `backend_first` are what arrived
-    /// behind either head; they are copied, and go first.
+    /// behind either head; they are copied, and go first. Whoever read the heads bounds them.
     ///
     /// # Panics
     /// Outside a `LocalSet`.
@@ -226,6 +220,7 @@ impl TunnelSet {
             Some(_) => "shutting down",
             None => "going away",
         };
+        tracing::info!(tunnels = tunnels.len(), reason, "draining tunnels");
         let farewell = Rc::new(Farewell {
             code: 1001,
             reason: reason.into(),
