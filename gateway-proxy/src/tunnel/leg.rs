@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use gateway_net::dial::BackendStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -106,8 +105,9 @@ impl Leg {
     pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
         let tcp = self.tcp();
         // With this mark, a socket counts as writable only when nothing is left to be sent. Where
-        // the option fails, the socket is gone.
-        let _ = SockRef::from(tcp).set_tcp_notsent_lowat(1);
+        // the option fails, the socket is gone; systems without it let a reset overtake.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(tcp).set_tcp_notsent_lowat(1);
         while tcp.poll_write_ready(cx).is_ready() {
             // tokio remembers that the socket was writable: it is asked anew.
             let asked = tcp.try_io(Interest::WRITABLE, || match is_writable(tcp)? {
