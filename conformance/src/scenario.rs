@@ -87,7 +87,7 @@ pub(crate) enum Step {
     Answer(&'static [u16]),
     /// The same, to a HEAD request.
     AnswerToHead(&'static [u16]),
-    /// The same, but the answer is seen not to be whole.
+    /// The same, but the answer is seen not to be whole; or a 502 instead of it.
     BrokenAnswer(&'static [u16]),
     /// An answer with one of these statuses, or the end of the connection.
     AnswerOrEnd(&'static [u16]),

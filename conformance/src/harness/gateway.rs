@@ -57,13 +57,11 @@ impl Gateway {
         let state = folder.path().join("state");
         let mut gateway = Self::spawn(&programs.gateway, folder, Source::State(state), None)?;
         let admin = gateway.admin;
-        let process = &mut gateway.process;
-        until("the admin API answers", START, async || {
-            process.is_running()?;
-            Ok(admin.get("/healthz").await.map(|_| ()).ok())
-        })
-        .await
-        .or_else(|_| process.is_running())?;
+        gateway
+            .answers("the admin API answers", async || {
+                Ok(admin.request("GET", "/healthz", "", None).await?.status == 200)
+            })
+            .await?;
         admin.put("/v1/config", &document.into_json()).await?;
         gateway.ready().await?;
         Ok(gateway)
@@ -98,13 +96,22 @@ impl Gateway {
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let Self { process, admin, .. } = self;
-        let ready = until("the gateway is ready", START, async || {
-            process.is_running()?;
-            Ok(admin.is_ready().await.unwrap_or(false).then_some(()))
+        let admin = self.admin;
+        self.answers("the gateway is ready", async || admin.is_ready().await)
+            .await
+    }
+
+    /// Waits until `asked` says yes; fails at once when the process ends.
+    async fn answers(&mut self, what: &str, asked: impl AsyncFn() -> Result<bool>) -> Result<()> {
+        let process = &mut self.process;
+        let answered = until(what, START, async || {
+            if let Err(ended) = process.is_running() {
+                return Ok(Some(Err(ended)));
+            }
+            Ok(asked().await?.then_some(Ok(())))
         });
-        let ready = ready.await;
-        ready.with_context(|| format!("the gateway says:\n{}", self.process.log.tail(20)))
+        let answered = answered.await.and_then(|answered| answered);
+        answered.with_context(|| format!("the gateway says:\n{}", self.process.log.tail(20)))
     }
 
     /// `kill -9`, and a new process from the same state.
@@ -156,7 +163,9 @@ fn command(
     command
         .args(["--admin", &admin.to_string()])
         .args(["--workers", "2", "--log", "text", "--log-level", "debug"])
-        .args(["--drain-timeout", "5"]);
+        .args(["--drain-timeout", "5"])
+        // The place of a panic is enough; a trace would push everything else out of the report.
+        .env("RUST_BACKTRACE", "0");
     command
 }
 

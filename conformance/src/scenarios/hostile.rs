@@ -415,7 +415,7 @@ fn answers() -> impl Iterator<Item = Row> {
         row(clause, name)
             .reply(text, then)
             .send(get())
-            .step(Step::BrokenAnswer(&[200]))
+            .step(Step::BrokenAnswer(&[200, 502]))
             .saw(Saw::Requests(1))
     };
     let unasked = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked";
