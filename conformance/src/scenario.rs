@@ -116,8 +116,8 @@ pub(crate) enum Saw {
     Line(&'static str),
     /// The first request has this field, once, with this value.
     Field(&'static str, &'static str),
-    /// The first request has this field once, and this text in it.
-    Contains(&'static str, &'static str),
+    /// The first request has this field once, and the last entry of its list begins so.
+    LastEntry(&'static str, &'static str),
     /// The first request has no such field.
     NoField(&'static str),
     /// The first request's body.

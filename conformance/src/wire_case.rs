@@ -246,12 +246,13 @@ fn judge(saw: &Saw, record: &Record) -> Result<()> {
             );
         }
         Saw::Field(name, value) => has(first()?, name, &[value])?,
-        Saw::Contains(name, text) => {
+        Saw::LastEntry(name, start) => {
             let values = first()?.values(name);
-            let found = matches!(values.as_slice(), [value] if value.contains(text));
+            let last = values.last().and_then(|value| value.rsplit(", ").next());
+            let ours = values.len() == 1 && last.is_some_and(|entry| entry.starts_with(start));
             ensure!(
-                found,
-                "the backend got {name}: {values:?}, not one with {text:?}"
+                ours,
+                "the backend got {name}: {values:?}, not {start:?} in the end"
             );
         }
         Saw::NoField(name) => has(first()?, name, &[])?,

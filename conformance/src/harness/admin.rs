@@ -10,7 +10,8 @@ use super::wire::{Answer, Wire};
 /// One target in `/v1/backendHealth`.
 #[derive(Debug, Clone)]
 pub(crate) struct TargetHealth {
-    pub(crate) address: String,
+    /// Address and port; empty where DNS has no answer.
+    pub(crate) endpoint: String,
     pub(crate) health: String,
     /// `healthProbeLog`.
     pub(crate) reason: String,
@@ -74,13 +75,13 @@ impl Admin {
         Ok(targets)
     }
 
-    /// The target whose address ends in `:port`.
+    /// The target at that port.
     pub(crate) async fn target(&self, port: u16) -> Result<TargetHealth> {
         let targets = self.targets().await?;
         let suffix = format!(":{port}");
         let found = targets
             .iter()
-            .find(|target| target.address.ends_with(&suffix));
+            .find(|target| target.endpoint.ends_with(&suffix));
         found
             .cloned()
             .with_context(|| format!("no target {suffix} in {targets:?}"))
@@ -99,7 +100,7 @@ fn collect(value: &Value, targets: &mut Vec<TargetHealth>) {
             {
                 let text = |name: &str| server[name].as_str().unwrap_or_default().to_owned();
                 targets.push(TargetHealth {
-                    address: text("address"),
+                    endpoint: text("endpoint"),
                     health: text("health"),
                     reason: text("healthProbeLog"),
                 });

@@ -162,7 +162,11 @@ fn command(
     };
     command
         .args(["--admin", &admin.to_string()])
-        .args(["--workers", "2", "--log", "text", "--log-level", "debug"])
+        .args(["--workers", "2", "--log", "text"])
+        .args([
+            "--log-level",
+            "info,gateway_proxy=debug,gateway_probe=debug",
+        ])
         .args(["--drain-timeout", "5"])
         // The place of a panic is enough; a trace would push everything else out of the report.
         .env("RUST_BACKTRACE", "0");

@@ -372,7 +372,7 @@ fn connection_options() -> impl Iterator<Item = Row> {
         ))
         .answer(&[200])
         .saw(Saw::Field("x-forwarded-proto", "http"))
-        .saw(Saw::Contains("x-forwarded-for", "127.0.0.1:")),
+        .saw(Saw::LastEntry("x-forwarded-for", "127.0.0.1:")),
         row("RFC 9113 3.1", "Upgrade: h2c goes on as plain HTTP")
             .send(request(
                 "GET /",

@@ -36,7 +36,7 @@ fn requests() -> impl Iterator<Item = Row> {
         .saw(Saw::Line("GET /a?b=c HTTP/1.1"))
         .saw(Saw::Field("host", "gateway.test"))
         .saw(Saw::Field("x-forwarded-proto", "http"))
-        .saw(Saw::Contains("x-forwarded-for", "127.0.0.1:"))
+        .saw(Saw::LastEntry("x-forwarded-for", "127.0.0.1:"))
         .saw(Saw::Field("x-original-host", "gateway.test"))
         .saw(Saw::Field("x-original-url", "/a?b=c")),
         passes(
@@ -57,7 +57,7 @@ fn requests() -> impl Iterator<Item = Row> {
             "the last X-Forwarded-For entry is ours",
             request("GET /", &["X-Forwarded-For: 192.0.2.1"], ""),
         )
-        .saw(Saw::Contains("x-forwarded-for", "192.0.2.1, 127.0.0.1:")),
+        .saw(Saw::LastEntry("x-forwarded-for", "127.0.0.1:")),
         passes(
             "reference 4",
             "field names with an underscore are dropped",

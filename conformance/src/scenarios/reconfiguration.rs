@@ -283,7 +283,7 @@ async fn file_reload(site: Site) -> Result<()> {
         let gone = format!(":{}", site.backends[0].address.port());
         Ok(targets
             .iter()
-            .all(|target| !target.address.ends_with(&gone))
+            .all(|target| !target.endpoint.ends_with(&gone))
             .then_some(()))
     })
     .await?;
