@@ -84,6 +84,15 @@ impl<'t> Collector<'t> {
         }
     }
 
+    /// Whether more will be kept, so that it is worth finding words for it.
+    pub(crate) fn has_room(&self, severity: Severity) -> bool {
+        let kept = match severity {
+            Severity::Error => &self.errors,
+            Severity::Warning => &self.warnings,
+        };
+        kept.len() < MAX_KEPT
+    }
+
     /// A value that cannot be read: an error, and the only one for that place.
     pub(crate) fn unreadable(
         &mut self,

@@ -6,6 +6,7 @@
 
 mod backends;
 mod certificates;
+mod frontends;
 mod hosts;
 mod limits;
 mod listeners;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::pointer::Pointer;
 use super::suggest::{nearest, shown};
 use super::tree::{Node, NodeValue, Property};
-use crate::config::Collector;
+use crate::config::{Collector, Severity};
 
 /// A value of another JSON type than its property has.
 pub(crate) const TYPE_MISMATCH: &str = "PropertyTypeMismatch";
@@ -267,7 +267,9 @@ fn unknown_property(
     problems: &mut Collector<'_>,
 ) {
     let name = &property.name;
-    let remedy = if let Some(inner) = find(shape.inner, name) {
+    let remedy = if !problems.has_room(Severity::Warning) {
+        String::new()
+    } else if let Some(inner) = find(shape.inner, name) {
         format!("`{inner}` belongs inside `properties`")
     } else if let Some(known) = nearest(name, shape.known.iter().copied()) {
         format!("did you mean `{known}`?")

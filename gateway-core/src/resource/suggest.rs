@@ -1,5 +1,8 @@
 //! "Did you mean ...?"
 
+/// How many candidates are looked at: a hostile document may have a hundred thousand names.
+const MAX_CANDIDATES: usize = 1000;
+
 /// The candidate most like `word`, in any case, if one is like it at all.
 pub(crate) fn nearest<'c>(
     word: &str,
@@ -12,6 +15,7 @@ pub(crate) fn nearest<'c>(
     let word = word.to_ascii_lowercase();
     candidates
         .into_iter()
+        .take(MAX_CANDIDATES)
         .filter(|candidate| candidate.len() <= 128)
         .map(|candidate| {
             let lowered = candidate.to_ascii_lowercase();

@@ -273,6 +273,7 @@ fn tags_change_with_what_they_stand_for_and_with_nothing_else() {
     assert_eq!((pool(&before), cert(&before)), (pool(&after), cert(&after)));
 
     let at = "/properties/sslCertificates/0/properties";
+    let mut seen = std::collections::BTreeSet::new();
     for secret in [
         json!({ "data": "AAEC", "password": "other" }),
         json!({ "data": "AAED", "password": "geheim" }),
@@ -281,6 +282,7 @@ fn tags_change_with_what_they_stand_for_and_with_nothing_else() {
         json!({ "keyVaultSecretId": "file:///c.pfx", "password": "b" }),
     ] {
         let after = tag_after(at, secret);
+        assert!(seen.insert(cert(&after)));
         assert_ne!(cert(&before), cert(&after));
         assert_ne!(before.etag(), after.etag());
         assert_ne!(

@@ -244,6 +244,13 @@ fn deep_nesting_is_refused_and_costs_no_stack() {
 }
 
 #[test]
+fn a_value_that_nests_too_deep_is_refused_too() {
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    let problems = JsonTree::from_value(&deep).unwrap_err();
+    assert_eq!(problems.0[0].code, "NestingTooDeep");
+}
+
+#[test]
 fn a_flood_of_problems_is_counted_and_not_listed() {
     let names: Vec<_> = (0..20_000).map(|n| format!("\"x{n}\": 1")).collect();
     let text = format!("{{ {} }}", names.join(","));

@@ -1,19 +1,34 @@
-//! Frontend addresses, ports and listeners.
+//! Listeners, and what those on one address and port must agree on.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
+use super::frontends::{ByName, described};
 use super::hosts::{host_fault, pattern_fault};
 use super::{CONFLICTING_PROPERTIES, Checker, Place, each};
 use crate::config::{FrontendAddress, HostNames, HostPattern, Listener, ListenerProtocol};
 use crate::name::ListenerName;
-use crate::resource::{
-    AllocationMethod, Collection, FrontendIpConfigurationProperties, HttpListenerProperties,
-    HttpProtocol, shown,
-};
+use crate::resource::{Collection, HttpListenerProperties, HttpProtocol, shown};
 
-/// Frontend addresses, or ports, by name; `None` where there was an error.
-type ByName<'g, T> = BTreeMap<&'g str, Option<T>>;
+/// The listeners so far on one address and port.
+struct Shared<'l> {
+    first: &'l (Place<'l>, Listener),
+    basic: Option<Place<'l>>,
+    hosts: BTreeMap<&'l HostPattern, Place<'l>>,
+}
+
+impl<'l> Shared<'l> {
+    fn new(first: &'l (Place<'l>, Listener)) -> Self {
+        let (basic, patterns) = match &first.1.hosts {
+            HostNames::Any => (Some(first.0), [].as_slice()),
+            HostNames::Patterns(patterns) => (None, patterns.as_slice()),
+        };
+        Self {
+            first,
+            basic,
+            hosts: patterns.iter().map(|host| (host, first.0)).collect(),
+        }
+    }
+}
 
 impl<'g> Checker<'g, '_> {
     pub(super) fn listeners(&mut self) -> BTreeMap<ListenerName, Listener> {
@@ -183,32 +198,48 @@ impl<'g> Checker<'g, '_> {
 
     /// What listeners on one address and port must agree on.
     fn shared_endpoints(&mut self, listeners: &[(Place<'_>, Listener)]) {
-        let mut endpoints: BTreeMap<_, Vec<&(Place<'_>, Listener)>> = BTreeMap::new();
+        let mut endpoints: BTreeMap<_, Shared<'_>> = BTreeMap::new();
         for entry in listeners {
             let key = (entry.1.address, entry.1.port);
-            let earlier = endpoints.entry(key).or_default();
-            if let Some(first) = earlier.first() {
-                self.same_protocol(entry, first);
-            }
-            if entry.1.hosts == HostNames::Any
-                && let Some(basic) = earlier.iter().find(|other| other.1.hosts == HostNames::Any)
-            {
-                self.problems.error(
+            let Some(shared) = endpoints.get_mut(&key) else {
+                endpoints.insert(key, Shared::new(entry));
+                continue;
+            };
+            self.same_protocol(entry, shared.first);
+            let HostNames::Patterns(patterns) = &entry.1.hosts else {
+                self.two_basic(entry, &mut shared.basic);
+                continue;
+            };
+            let other = patterns.iter().find_map(|host| shared.hosts.get(host));
+            if let Some(other) = other {
+                self.problems.warning(
                     entry.0.pointer(),
-                    "DuplicateBasicListener",
-                    format!(
-                        "{} and {} both take any host on {} port {}",
-                        basic.0,
-                        entry.0,
-                        described(entry.1.address),
-                        entry.1.port
-                    ),
-                    "give one of them a `hostName` or `hostNames`, or another port",
+                    "HostNameTakenTwice",
+                    format!("{other} and {} share a host name on one port", entry.0),
+                    "keep it in one of them; the one whose rule comes first gets its requests",
                 );
             }
-            self.same_host(entry, earlier);
-            earlier.push(entry);
+            shared
+                .hosts
+                .extend(patterns.iter().map(|host| (host, entry.0)));
         }
+    }
+
+    fn two_basic<'l>(&mut self, entry: &(Place<'l>, Listener), basic: &mut Option<Place<'l>>) {
+        if let Some(other) = basic {
+            self.problems.error(
+                entry.0.pointer(),
+                "DuplicateBasicListener",
+                format!(
+                    "{other} and {} both take any host on {} port {}",
+                    entry.0,
+                    described(entry.1.address),
+                    entry.1.port
+                ),
+                "give one of them a `hostName` or `hostNames`, or another port",
+            );
+        }
+        *basic = Some(entry.0);
     }
 
     fn same_protocol(&mut self, this: &(Place<'_>, Listener), first: &(Place<'_>, Listener)) {
@@ -232,149 +263,5 @@ impl<'g> Checker<'g, '_> {
             ),
             "make them alike, or give one of them another port",
         );
-    }
-
-    fn same_host(&mut self, this: &(Place<'_>, Listener), earlier: &[&(Place<'_>, Listener)]) {
-        let HostNames::Patterns(patterns) = &this.1.hosts else {
-            return;
-        };
-        let has = |other: &&&(Place<'_>, Listener)| match &other.1.hosts {
-            HostNames::Any => false,
-            HostNames::Patterns(others) => others.iter().any(|host| patterns.contains(host)),
-        };
-        if let Some(other) = earlier.iter().find(has) {
-            self.problems.warning(
-                this.0.pointer(),
-                "HostNameTakenTwice",
-                format!("{} and {} share a host name on one port", other.0, this.0),
-                "keep it in one of them; the one whose rule comes first gets its requests",
-            );
-        }
-    }
-
-    fn frontend_ports(&mut self) -> ByName<'g, u16> {
-        let all = self.gateway.properties.frontend_ports.as_ref();
-        let mut ports = BTreeMap::new();
-        for (place, properties) in each(Collection::FrontendPorts, all) {
-            if properties.port.is_none() {
-                self.missing(&place, "port", "write a port from 1 to 65535");
-            }
-            let port = self.port(&place.property("port"), &place, properties.port);
-            ports.insert(place.name, port.map(std::num::NonZeroU16::get));
-        }
-        ports
-    }
-
-    fn frontend_addresses(&mut self) -> ByName<'g, FrontendAddress> {
-        let all = self.gateway.properties.frontend_ip_configurations.as_ref();
-        let mut public = 0;
-        let mut addresses = BTreeMap::new();
-        for (place, properties) in each(Collection::FrontendIpConfigurations, all) {
-            let public_ip = place.property("publicIPAddress");
-            let address = if properties.public_ip_address.is_some()
-                || self.problems.has_failed_inside(&public_ip)
-            {
-                public += 1;
-                self.public_address(&place, properties, public)
-            } else {
-                self.private_address(&place, properties)
-            };
-            addresses.insert(place.name, address);
-        }
-        addresses
-    }
-
-    /// Nothing in the document tells a public address's family: Azure allows one of each.
-    fn public_address(
-        &mut self,
-        place: &Place<'_>,
-        written: &FrontendIpConfigurationProperties,
-        count: usize,
-    ) -> Option<FrontendAddress> {
-        let pointer = place.property("publicIPAddress");
-        if written.private_ip_address.is_some() {
-            self.problems.error(
-                pointer,
-                CONFLICTING_PROPERTIES,
-                format!("{place} has both a public and a private address"),
-                "keep one of them; a gateway may have a frontend of each kind",
-            );
-            return None;
-        }
-        match count {
-            1 => Some(FrontendAddress::AllIpv4),
-            2 => {
-                self.problems.warning(
-                    pointer,
-                    "AddressFamilyGuessed",
-                    format!("{place} is the second public frontend: it binds all IPv6 addresses"),
-                    "write a `privateIPAddress` where a certain address should be bound",
-                );
-                Some(FrontendAddress::AllIpv6)
-            }
-            _ => {
-                self.problems.error(
-                    pointer,
-                    "TooManyPublicFrontends",
-                    format!("{place} is one public frontend too many"),
-                    "keep at most two, one for IPv4 and one for IPv6",
-                );
-                None
-            }
-        }
-    }
-
-    fn private_address(
-        &mut self,
-        place: &Place<'_>,
-        written: &FrontendIpConfigurationProperties,
-    ) -> Option<FrontendAddress> {
-        let pointer = place.property("privateIPAddress");
-        if self.problems.has_failed_inside(&pointer) {
-            return None;
-        }
-        let address = match &written.private_ip_address {
-            None => None,
-            Some(text) => match text.parse::<IpAddr>() {
-                Ok(address) => Some(address),
-                Err(_) => {
-                    self.invalid(
-                        pointer,
-                        format!("`{}` of {place} is no address", shown(text)),
-                        "write an IPv4 or IPv6 address",
-                    );
-                    return None;
-                }
-            },
-        };
-        match (written.private_ip_allocation_method, address) {
-            (Some(AllocationMethod::Static) | None, Some(address)) => {
-                Some(FrontendAddress::Private(address))
-            }
-            (Some(AllocationMethod::Static), None) => {
-                self.missing(place, "privateIPAddress", "write the address to bind");
-                None
-            }
-            (Some(AllocationMethod::Dynamic), _) | (None, None) => {
-                let all = match address {
-                    Some(IpAddr::V6(_)) => FrontendAddress::AllIpv6,
-                    Some(IpAddr::V4(_)) | None => FrontendAddress::AllIpv4,
-                };
-                self.not_served(
-                    place.pointer(),
-                    format!("{place} has no fixed address: it binds {}", described(all)),
-                    "write a `privateIPAddress` to bind that alone",
-                );
-                Some(all)
-            }
-        }
-    }
-}
-
-fn described(address: FrontendAddress) -> String {
-    match address {
-        FrontendAddress::Private(address) => address.to_string(),
-        FrontendAddress::AllIpv4 => "all IPv4 addresses".to_owned(),
-        FrontendAddress::AllIpv6 => "all IPv6 addresses".to_owned(),
     }
 }

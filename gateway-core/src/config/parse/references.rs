@@ -2,6 +2,7 @@
 //! for the served and the unserved, for dangling references and for the referrers of a resource.
 
 use super::{Checker, Place};
+use crate::config::Severity;
 use crate::resource::{
     ApplicationGateway, Collection, JsonTree, Node, NodeValue, Pointer, Reference, nearest, shown,
 };
@@ -215,8 +216,12 @@ impl Checker<'_, '_> {
         if self.target(Some(reference), *collection).is_some() || self.has_unreadable(*collection) {
             return;
         }
-        let names = self.gateway.names(*collection);
-        let remedy = match nearest(reference.name(), names.iter().copied()) {
+        let near = if self.problems.has_room(Severity::Error) {
+            nearest(reference.name(), self.gateway.names(*collection))
+        } else {
+            None
+        };
+        let remedy = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add it to {collection}, or refer to another"),
         };

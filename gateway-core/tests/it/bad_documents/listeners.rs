@@ -81,7 +81,7 @@ fn listeners() {
         ),
         (
             vec![
-                ("/properties/httpListeners/-", second),
+                ("/properties/httpListeners/-", second.clone()),
                 (
                     "/properties/httpListeners/2/properties/hostName",
                     json!("a"),
@@ -99,6 +99,26 @@ fn listeners() {
                     "/properties/httpListeners/2/properties/proxyProtocol",
                     "differ in `proxyProtocol`",
                     "another port",
+                ),
+            ],
+        ),
+        (
+            vec![
+                ("/properties/httpListeners/-", second.clone()),
+                (
+                    "/properties/httpListeners/2/properties/hostName",
+                    json!("A.b"),
+                ),
+                (host, json!("a.B")),
+            ],
+            vec![
+                without_rule,
+                (
+                    WARNING,
+                    "HostNameTakenTwice",
+                    "/properties/httpListeners/2",
+                    "httpListeners/http and httpListeners/x share a host name",
+                    "whose rule comes first",
                 ),
             ],
         ),

@@ -11,6 +11,17 @@ fn references() {
     let refers = |text: &str| vec![(listener, json!({ "id": text }))];
     check(vec![
         (refers("HTTP"), vec![]),
+        // One problem, and nothing of a dangling reference.
+        (
+            refers("[resourceId('x', 'y')]"),
+            vec![(
+                ERROR,
+                "TemplateExpression",
+                id,
+                "which only Azure evaluates",
+                "the value",
+            )],
+        ),
         (refers("httplisteners/http"), vec![]),
         (
             refers(
