@@ -8,6 +8,7 @@
 
 mod backend;
 mod collection;
+mod define;
 mod edit;
 mod etag;
 mod frontend;

@@ -1,7 +1,7 @@
 //! Where requests go: pools, HTTP settings, probes.
 
+use super::define::{choices, objects, resources};
 use super::frontend::HttpProtocol;
-use super::read::{choices, objects, resources};
 use super::{Opaque, Reference};
 
 resources! {

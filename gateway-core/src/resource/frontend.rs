@@ -1,7 +1,7 @@
 //! Where clients come in: frontend addresses and ports, listeners.
 
 use super::Opaque;
-use super::read::{choices, objects, resources};
+use super::define::{choices, objects, resources};
 use super::{CustomErrorConfiguration, Reference};
 
 resources! {

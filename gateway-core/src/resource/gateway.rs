@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::define::objects;
 use super::pointer::Pointer;
-use super::read::{Fields, Read, Shape, objects};
+use super::read::{Fields, Read, Shape};
 use super::tree::Node;
 use super::*;
 use crate::config::Collector;

@@ -1,7 +1,7 @@
 //! Which requests go where: routing rules, path maps, redirects, rewrites.
 
 use super::Reference;
-use super::read::{choices, objects, resources};
+use super::define::{choices, objects, resources};
 
 resources! {
     /// `requestRoutingRules[]`: ties a listener to a pool.

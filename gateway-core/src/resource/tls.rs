@@ -1,6 +1,6 @@
 //! Certificates, roots, profiles and policies.
 
-use super::read::{choices, objects, resources};
+use super::define::{choices, objects, resources};
 use super::{Reference, SecretText};
 
 resources! {

@@ -2,8 +2,9 @@
 //! newest collections. Read so that no real document is refused.
 
 use super::Reference;
+use super::define::{objects, resources};
 use super::pointer::Pointer;
-use super::read::{Read, objects, resources};
+use super::read::Read;
 use super::tree::Node;
 use crate::config::Collector;
 
