@@ -209,9 +209,10 @@ async fn bind_tcp(
         .await
         .map_err(|error| AdminListenError::Bind {
             address: address.to_string(),
-            reason: match error.kind() {
-                io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
-                _ => error.to_string(),
+            reason: if error.kind() == io::ErrorKind::AddrInUse {
+                "another process listens there".to_owned()
+            } else {
+                error.to_string()
             },
             option,
         })

@@ -79,9 +79,27 @@ pub(crate) struct Candidate {
 }
 
 impl DataPlane {
-    /// Resolves the names of `config`: those that are not known, or all of them where `refresh`.
-    pub(crate) async fn resolve(&self, config: &Config, refresh: bool) -> Resolutions {
-        self.dns.watch(dns_names(config), refresh).await
+    /// What DNS says of the names of `config`. Waits only for names that `live` does not have, or
+    /// for all of them where `refresh`: a name that fails holds up no other change.
+    pub(crate) async fn resolve(
+        &self,
+        config: &Config,
+        live: &Config,
+        refresh: bool,
+    ) -> Resolutions {
+        let names = dns_names(config);
+        if !refresh && names == dns_names(live) {
+            return self.dns.answers().borrow().clone();
+        }
+        self.dns.watch(names, refresh).await
+    }
+
+    /// Undoes what resolving the names of `config` changed, when it does not become live.
+    pub(crate) async fn forget(&self, config: &Config, live: &Config) {
+        let names = dns_names(live);
+        if names != dns_names(config) {
+            self.dns.watch(names, false).await;
+        }
     }
 
     /// Loads what `config` names; what did not change since `previous` is shared.
@@ -170,6 +188,7 @@ fn refusal(error: PrepareError) -> ApplyError {
 
 /// The system's word, and what can be done.
 pub(crate) fn bind_reason(error: &io::Error) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
     match error.kind() {
         io::ErrorKind::AddrInUse => "another process listens there; stop it, or bind another port \
              with --map-port 80=8080"

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gateway_core::config::{ConfigProblem, ConfigProblems, Parsed, Severity};
+use gateway_core::config::{ConfigProblems, Parsed};
 use sha2::{Digest, Sha256};
 
 use crate::diagnostics::{self, Style};
@@ -107,19 +107,4 @@ fn judge(path: &Path, text: String, folder: &Path) -> Result<Parsed, FileError> 
 
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
-}
-
-/// Tells beside what is live that something newer was refused.
-pub(crate) fn refusal(reason: &str) -> ConfigProblem {
-    ConfigProblem {
-        severity: Severity::Warning,
-        code: "NewVersionRefused",
-        pointer: String::new(),
-        span: None,
-        position: None,
-        message: format!("the newest version is refused, and the one before goes on: {reason}"),
-        remedy: Some(
-            "correct it; `gateway check FILE` shows every problem in its place".to_owned(),
-        ),
-    }
 }

@@ -111,8 +111,8 @@ struct Window {
 
 /// The first line of `span` with the lines around it; `None` where they are too long to be read.
 fn window(text: &str, span: &Range<usize>) -> Option<Window> {
-    let start = text.floor_char_boundary(span.start.min(text.len()));
-    let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
+    let Range { start, end } = *span;
+    text.get(start..end)?;
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = text[start..]
         .find('\n')
@@ -139,7 +139,7 @@ fn window(text: &str, span: &Range<usize>) -> Option<Window> {
     } else {
         line_end
     };
-    let end = end.min(line_end).max(start);
+    let end = end.min(line_end);
     Some(Window {
         shown: from..to,
         first_line: text[..from].matches('\n').count() + 1,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::process::ExitCode;
 
 use gateway_core::snapshot::CompileOptions;
@@ -66,9 +65,10 @@ impl RunError {
 
     /// For people.
     pub(crate) fn report(&self, style: Style) -> String {
-        match self {
-            Self::File(error) => error.report(style),
-            error => chain(error),
+        if let Self::File(error) = self {
+            error.report(style)
+        } else {
+            chain(self)
         }
     }
 }
@@ -131,13 +131,16 @@ async fn serve(arguments: &RunArgs, telemetry: &Telemetry) -> Result<(), RunErro
 }
 
 fn source(arguments: &SourceArgs, files: &FileWatcher) -> Result<Source, RunError> {
-    if let Some(path) = &arguments.config {
-        // Before it is read, so that no later version is missed.
-        files.watch(&BTreeSet::from([path.clone()]));
-        return Ok(Source::File(ConfigFile::open(path.clone())?));
+    match (&arguments.config, &arguments.state) {
+        (Some(path), _) => {
+            // Before it is read, so that no later version is missed.
+            files.watch(&BTreeSet::from([path.clone()]));
+            let file = ConfigFile::open(path.clone())?;
+            Ok(Source::File(Box::new(file)))
+        }
+        (None, Some(directory)) => Ok(Source::Store(EmbeddedStore::open(directory)?)),
+        (None, None) => unreachable!("the command line requires one of them"),
     }
-    let directory = arguments.state.as_deref().unwrap_or(Path::new("state"));
-    Ok(Source::Store(EmbeddedStore::open(directory)?))
 }
 
 fn compile_options(arguments: &ServingArgs) -> CompileOptions {

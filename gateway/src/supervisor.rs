@@ -4,12 +4,14 @@
 //! fail comes before the store, so that what is stored is always published. DNS answers and
 //! certificates that change publish a new generation of the same revision.
 
+mod reload;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_admin::{Applied, ApplyError, Write};
-use gateway_core::config::{ConfigProblem, ConfigProblems, Parsed};
+use gateway_core::config::ConfigProblems;
 use gateway_core::resource::{ApplicationGateway, Edit, EditError, apply_edit};
 use gateway_core::snapshot::Revision;
 use gateway_net::material::MaterialError;
@@ -17,8 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Candidate, DataPlane, Plan};
-use crate::config_file::{ConfigFile, refusal};
-use crate::diagnostics::Style;
+use crate::config_file::ConfigFile;
 use crate::document::{self, Sent, material_problems};
 use crate::live::Live;
 use crate::metrics::ConfigMetrics;
@@ -26,11 +27,12 @@ use crate::precondition;
 use crate::service_manager;
 use crate::store::{EmbeddedStore, Store, StoreError};
 use crate::stored;
+use reload::Refusals;
 
 /// Where the configuration comes from.
 pub(crate) enum Source {
     /// A file is the truth; the API only reads.
-    File(ConfigFile),
+    File(Box<ConfigFile>),
     /// The API is the truth, and the store its memory.
     Store(EmbeddedStore),
 }
@@ -58,6 +60,7 @@ pub(crate) struct Supervisor {
     source: Source,
     metrics: ConfigMetrics,
     live: watch::Sender<Arc<Live>>,
+    refusals: Refusals,
 }
 
 /// Why there is nothing to start with.
@@ -88,6 +91,7 @@ impl Supervisor {
             source,
             metrics,
             live: watch::Sender::new(Arc::default()),
+            refusals: Refusals::default(),
         }
     }
 
@@ -147,7 +151,10 @@ impl Supervisor {
                     }
                     None => break,
                 },
-                Ok(()) = answers.changed() => self.take_answers().await,
+                Ok(()) = answers.changed() => {
+                    let resolutions = answers.borrow_and_update().clone();
+                    self.take_answers(resolutions).await;
+                }
                 Ok(()) = files.changed() => self.reload(false).await,
             }
         }
@@ -211,15 +218,13 @@ impl Supervisor {
         }
 
         let refresh = matches!(write.edit, Edit::Replace(_));
-        let candidate = match self.prepare(plan, refresh, Sent::from(&write.edit)).await {
-            Ok(candidate) if !write.dry_run => candidate,
-            outcome => {
-                // What was prepared has changed what DNS watches.
-                self.plane.resolve(&live.config, false).await;
-                outcome?;
-                return Ok(answer(live.published(), Duration::ZERO));
-            }
-        };
+        let config = Arc::clone(&plan.config);
+        let candidate = self.prepare(plan, refresh, Sent::from(&write.edit)).await?;
+        if write.dry_run {
+            drop(candidate);
+            self.plane.forget(&config, &live.config).await;
+            return Ok(answer(live.published(), Duration::ZERO));
+        }
         let storing = Instant::now();
         let draft = stored::draft(&after);
         let committed = store.commit(live.revision, draft).await;
@@ -229,7 +234,7 @@ impl Supervisor {
             .observe(store_time.as_secs_f64());
         if let Err(error) = committed {
             drop(candidate);
-            self.plane.resolve(&live.config, false).await;
+            self.plane.forget(&config, &live.config).await;
             let reason = document::chain(&error);
             tracing::error!(reason, "a change could not be stored");
             return Err(ApplyError::Store { reason });
@@ -254,12 +259,21 @@ impl Supervisor {
             .watch_files([&live.config, &plan.config], self.source.path());
         let loaded = self.plane.load(&plan.config, &live.material).await;
         let material = loaded.map_err(|errors| unusable(&errors, &plan.document, sent))?;
-        let resolutions = self.plane.resolve(&plan.config, refresh).await;
-        self.plane.bind(&live, plan, resolutions, material)
+        let resolutions = self
+            .plane
+            .resolve(&plan.config, &live.config, refresh)
+            .await;
+        let config = Arc::clone(&plan.config);
+        let bound = self.plane.bind(&live, plan, resolutions, material);
+        if bound.is_err() {
+            self.plane.forget(&config, &live.config).await;
+        }
+        bound
     }
 
     async fn publish(&mut self, candidate: Candidate, why: &'static str) {
-        let live = self.plane.publish(candidate).await;
+        let mut live = self.plane.publish(candidate).await;
+        live.refused = self.refusals.told();
         self.metrics.revision.set(live.revision.0);
         self.metrics.generation.set(live.generation.0);
         tracing::info!(
@@ -273,109 +287,8 @@ impl Supervisor {
         self.plane.watch_files([&live.config], self.source.path());
         self.live.send_replace(Arc::new(live));
     }
-
-    /// Takes up what DNS says now, if that changes anything.
-    async fn take_answers(&mut self) {
-        let live = self.current();
-        let resolutions = self.plane.resolve(&live.config, false).await;
-        let Some(plan) = Plan::again(&live) else {
-            return;
-        };
-        if resolutions == live.resolutions {
-            return;
-        }
-        let material = Arc::clone(&live.material);
-        match self.plane.bind(&live, plan, resolutions, material) {
-            Ok(candidate) => self.publish(candidate, "DNS answers changed").await,
-            Err(error) => tracing::error!(%error, "new DNS answers are not taken up"),
-        }
-    }
-
-    /// Reads the configuration file and the certificates anew; `forced` also what did not change.
-    async fn reload(&mut self, forced: bool) {
-        let outcome = match &mut self.source {
-            Source::File(file) => match file.read_again(forced).await {
-                Ok(Some(parsed)) => self.take_document(parsed, forced).await,
-                Ok(None) => self.take_material(forced).await,
-                Err(error) => {
-                    // The problems are drawn over several lines, for whoever corrects them.
-                    tracing::error!("{}", error.report(Style::Plain));
-                    Err(refusal(&error.to_string()))
-                }
-            },
-            Source::Store(_) => self.take_material(forced).await,
-        };
-        if let Err(refused) = &outcome {
-            self.metrics.reload_failures.inc();
-            tracing::error!(
-                reason = refused.message,
-                "a new version is refused; the old one goes on"
-            );
-        }
-        let refused = outcome.err();
-        self.live.send_if_modified(|live| {
-            let changed = live.refused != refused;
-            if changed {
-                Arc::make_mut(live).refused = refused;
-            }
-            changed
-        });
-    }
-
-    async fn take_document(&mut self, parsed: Parsed, forced: bool) -> Result<(), ConfigProblem> {
-        let live = self.current();
-        if live.document.as_deref() == Some(&parsed.document) {
-            return self.take_material(forced).await;
-        }
-        let turn = Instant::now();
-        let plan = Plan::new(parsed, Revision(live.revision.0 + 1));
-        match self.prepare(plan, true, Sent::Nothing).await {
-            Ok(candidate) => self.publish(candidate, "file changed").await,
-            Err(error) => {
-                self.plane.resolve(&live.config, false).await;
-                return Err(refused(&error));
-            }
-        }
-        self.metrics
-            .apply_duration
-            .observe(turn.elapsed().as_secs_f64());
-        Ok(())
-    }
-
-    async fn take_material(&mut self, forced: bool) -> Result<(), ConfigProblem> {
-        let live = self.current();
-        let Some(plan) = Plan::again(&live) else {
-            return Ok(());
-        };
-        let loaded = self.plane.load(&live.config, &live.material).await;
-        let material =
-            loaded.map_err(|errors| refused(&unusable(&errors, &plan.document, Sent::Nothing)))?;
-        let resolutions = self.plane.resolve(&live.config, forced).await;
-        if material.is_same(&live.material) && resolutions == live.resolutions {
-            return Ok(());
-        }
-        let candidate = self.plane.bind(&live, plan, resolutions, material);
-        self.publish(
-            candidate.map_err(|error| refused(&error))?,
-            "certificates reloaded",
-        )
-        .await;
-        Ok(())
-    }
 }
 
 fn unusable(errors: &[MaterialError], document: &ApplicationGateway, sent: Sent<'_>) -> ApplyError {
     ApplyError::Invalid(ConfigProblems(material_problems(errors, document, sent)))
-}
-
-/// A refusal as the API tells it beside what is live.
-fn refused(error: &ApplyError) -> ConfigProblem {
-    let ApplyError::Invalid(ConfigProblems(problems)) = error else {
-        return refusal(&error.to_string());
-    };
-    let messages: Vec<_> = problems
-        .iter()
-        .map(|problem| problem.message.as_str())
-        .collect();
-    refusal(&messages.join("; "))
 }

@@ -69,9 +69,12 @@ impl SecretDirectory {
     /// Reads one secret; content that does not bear out its name is not one.
     pub(super) fn read(&self, id: &SecretId) -> Result<Secret, StoreError> {
         let path = self.path(id);
-        let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => corrupt(&path, "it is missing, and a revision names it"),
-            _ => StoreError::io("read", &path)(error),
+        let bytes = fs::read(&path).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                corrupt(&path, "it is missing, and a revision names it")
+            } else {
+                StoreError::io("read", &path)(error)
+            }
         })?;
         if SecretId::of(&bytes) != *id {
             return Err(corrupt(&path, "its content is not what its name says"));

@@ -237,8 +237,7 @@ async fn after_kill_nine_the_latest_is_the_acknowledged_or_the_one_in_flight_who
             .spawn()
             .unwrap();
         let output = BufReader::new(writer.stdout.take().unwrap());
-        // Not a wait for a state: the very point is to die at any moment.
-        std::thread::sleep(Duration::from_micros(delay(round)));
+        live_for(Duration::from_micros(delay(round)));
         writer.kill().unwrap();
         writer.wait().unwrap();
         for line in output.lines() {
@@ -262,6 +261,14 @@ async fn after_kill_nine_the_latest_is_the_acknowledged_or_the_one_in_flight_who
         acknowledged = found;
     }
     assert!(acknowledged > 0, "no writer lived long enough to commit");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no wait for a state: the very point is to die at any moment"
+)]
+fn live_for(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Delays from 1 ms to 200 ms, different in every round and every run.

@@ -1,10 +1,17 @@
 //! `gateway run --state`: the API is the truth, and a crash takes nothing that was acknowledged.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::tempdir;
 
-use crate::support::{Backends, Gateway, document, eventually, free_port, get, pause, put};
+use crate::support::{
+    Answer, Backends, Gateway, document, eventually, exchange, free_port, get, get_request, pause,
+    put, send,
+};
 
 #[test]
 fn an_empty_state_waits_for_its_first_document() {
@@ -29,6 +36,96 @@ fn an_empty_state_waits_for_its_first_document() {
     assert_eq!(get(port, "/").unwrap().body, "one answers GET /\n");
     assert_eq!(get(admin, "/readyz").unwrap().status, 200);
     drop(gateway);
+}
+
+#[test]
+fn a_stale_tag_is_refused_and_a_no_op_is_no_revision() {
+    let folder = tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let _gateway = Gateway::start_run(admin, &["--state", folder.path().to_str().unwrap()]);
+    eventually("the API", || get(admin, "/healthz"));
+    assert_eq!(
+        put(admin, "/v1/config", &document(port, &[]))
+            .unwrap()
+            .status,
+        201
+    );
+
+    let pool = "/v1/backendAddressPools/pool";
+    let tag_of = |answer: Answer| {
+        let mut lines = answer.head.lines();
+        let tag = lines.find_map(|line| line.strip_prefix("etag: "));
+        tag.unwrap().to_owned()
+    };
+    let tag = tag_of(get(admin, pool).unwrap());
+    let body = r#"{"properties": {"backendAddresses": [{"ipAddress": "127.0.0.1"}]}}"#;
+    let write = || {
+        let request = format!(
+            "PUT {pool} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nIf-Match: {tag}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        send(admin, &request).unwrap()
+    };
+    assert_eq!(write().status, 200);
+    assert_eq!(revision(admin), 2);
+    assert_eq!(write().status, 412, "the tag is stale now");
+    assert_eq!(put(admin, pool, body).unwrap().status, 200);
+    assert_eq!(revision(admin), 2, "writing what is there changes nothing");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_in_its_place() {
+    let folder = tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let _gateway = Gateway::start_run(admin, &["--state", folder.path().to_str().unwrap()]);
+    eventually("the API", || get(admin, "/healthz"));
+    assert_eq!(
+        put(admin, "/v1/config", &document(port, &[]))
+            .unwrap()
+            .status,
+        201
+    );
+    let body = r#"{"properties": {"keyVaultSecretId": "file:///missing.pem"}}"#;
+    let refused = put(admin, "/v1/sslCertificates/site", body).unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let problem: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+    let detail = problem["error"]["details"][0].to_string();
+    assert!(detail.contains("CertificateNotUsable"), "{detail}");
+    assert!(detail.contains("/properties/keyVaultSecretId"), "{detail}");
+    assert_eq!(revision(admin), 1);
+}
+
+#[test]
+fn a_unix_socket_is_its_owners_alone_and_replaces_one_that_a_crash_left() {
+    let folder = tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let state = folder.path().join("state");
+    let admin = format!("unix:{}", socket.display());
+    let start = || {
+        let gateway = Gateway::start(&[
+            "run",
+            "--state",
+            state.to_str().unwrap(),
+            "--admin",
+            &admin,
+            "--log",
+            "text",
+        ]);
+        eventually("the API", || {
+            let mut stream = UnixStream::connect(&socket).ok()?;
+            exchange(&mut stream, &get_request("anything", "/healthz"))
+        });
+        gateway
+    };
+    start().kill_nine();
+    assert!(socket.exists());
+    let gateway = start();
+    let mode = fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.ended().status.code(), Some(0));
+    assert!(!socket.exists());
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! `gateway run --config`: the file is the truth.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Backends, Gateway, document, eventually, free_port, get, put, replace};
+use crate::support::{
+    Backends, Gateway, PATIENCE, command, document, eventually, free_port, get, put, replace,
+};
 
 struct Setup {
     backends: Backends,
@@ -97,6 +102,66 @@ fn a_port_that_is_taken_leaves_everything_as_it_was() {
             .then_some(())
     });
     assert_eq!(setup.answers(), "one answers GET /\n");
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let folder = tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let heard = UnixDatagram::bind(&socket).unwrap();
+    heard.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut words = [0; 256];
+        let count = heard.recv(&mut words).unwrap();
+        String::from_utf8_lossy(&words[..count]).into_owned()
+    };
+    let config = folder.path().join("gateway.json");
+    fs::write(&config, document(free_port(), &[])).unwrap();
+    let admin = format!("127.0.0.1:{}", free_port());
+    let mut command = command(&[
+        "run",
+        "--config",
+        config.to_str().unwrap(),
+        "--admin",
+        &admin,
+    ]);
+    command.env("NOTIFY_SOCKET", &socket);
+    let gateway = Gateway::spawn(command);
+    assert_eq!(hear(), "READY=1\n");
+    gateway.signal(Signal::HUP);
+    let reloading = hear();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(hear(), "READY=1\n");
+    gateway.signal(Signal::TERM);
+    assert_eq!(hear(), "STOPPING=1\n");
+    assert_eq!(gateway.ended().status.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let setup = setup(&["--drain-timeout", "3600"]);
+    let mut stuck = TcpStream::connect(("127.0.0.1", setup.port)).unwrap();
+    stuck
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        .unwrap();
+    eventually("the request to be in flight", || {
+        let health = get(setup.admin, "/v1/backendHealth")?.body;
+        health.contains("\"load\": 1").then_some(())
+    });
+    setup.gateway.signal(Signal::TERM);
+    eventually("the drain", || {
+        setup.gateway.stderr().contains("draining").then_some(())
+    });
+    let ready = get(setup.admin, "/readyz").unwrap();
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    setup.gateway.signal(Signal::TERM);
+    let ended = setup.gateway.ended();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("ended at once"), "{}", ended.stderr);
+    drop(stuck);
 }
 
 #[test]

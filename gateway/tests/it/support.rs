@@ -15,7 +15,7 @@ use test_backend::{Backend, BackendOptions};
 use tokio::runtime::Runtime;
 
 /// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again until there is an answer.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -87,7 +87,10 @@ struct Captured {
 
 impl Gateway {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut command = command(arguments);
+        Self::spawn(command(arguments))
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = [
@@ -219,6 +222,7 @@ pub(crate) struct Answer {
 /// One request on a connection of its own; `None` where there is no answer.
 pub(crate) fn send(port: u16, request: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     exchange(&mut stream, request)
 }
 
