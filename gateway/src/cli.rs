@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Serve three backends of its own, to try things out.
     Demo(DemoArgs),
+    /// Ask a running gateway whether it lives: status 0 if it does, else 1.
+    Healthcheck(HealthcheckArgs),
 }
 
 /// `gateway run`.
@@ -218,6 +220,23 @@ pub(crate) struct DemoArgs {
     /// Where the admin API listens, on loopback.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9080")]
     pub(crate) admin: SocketAddr,
+}
+
+/// `gateway healthcheck`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HealthcheckArgs {
+    /// Its health listener; asked first, and needed where the admin API speaks TLS.
+    #[arg(long, env = "GATEWAY_HEALTH", value_name = "ADDR")]
+    pub(crate) health: Option<SocketAddr>,
+
+    /// Its admin API.
+    #[arg(
+        long,
+        env = "GATEWAY_ADMIN",
+        value_name = "ADDR|unix:PATH",
+        default_value = "127.0.0.1:9080"
+    )]
+    pub(crate) admin: AdminAddress,
 }
 
 /// Where the admin API listens.

@@ -13,6 +13,7 @@ mod demo;
 mod descriptors;
 mod diagnostics;
 mod document;
+mod healthcheck;
 mod live;
 mod metrics;
 mod precondition;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
         Command::Check(arguments) => check::check(&arguments),
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use tempfile::tempdir;
 
-use crate::support::{Gateway, document, free_port, run};
+use crate::support::{Gateway, document, eventually, free_port, get, run};
 
 #[test]
 fn an_admin_api_for_everybody_is_refused_with_what_is_missing() {
@@ -82,9 +82,30 @@ fn a_second_process_on_the_same_state_is_told_so() {
     let state = folder.path().to_str().unwrap();
     let admin = free_port();
     let _first = Gateway::start_run(admin, &["--state", state]);
-    crate::support::eventually("the first", || crate::support::get(admin, "/healthz"));
+    eventually("the first", || get(admin, "/healthz"));
     let ended = run(&["run", "--state", state, "--admin", "127.0.0.1:0"]);
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     let expected = "is in use by another gateway process";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
+
+#[test]
+fn a_healthcheck_finds_a_gateway_that_lives() {
+    let folder = tempdir().unwrap();
+    let (admin, health) = (free_port(), free_port());
+    let state = folder.path().to_str().unwrap();
+    let health_address = format!("0.0.0.0:{health}");
+    let admin_address = format!("127.0.0.1:{admin}");
+    let ask = |option: &str, address: &str| run(&["healthcheck", option, address]).status.code();
+    assert_eq!(ask("--admin", &admin_address), Some(1));
+    let _gateway = Gateway::start_run(admin, &["--state", state, "--health", &health_address]);
+    eventually("the API", || get(admin, "/healthz"));
+    assert_eq!(ask("--admin", &admin_address), Some(0));
+    assert_eq!(ask("--health", &health_address), Some(0));
+    assert_eq!(get(health, "/v1/config").unwrap().status, 404);
+    assert_eq!(
+        get(health, "/readyz").unwrap().status,
+        503,
+        "no document yet"
+    );
 }
