@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,7 +13,10 @@ use http::header::{HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use serde::Serialize;
 
+use crate::exchange::Exchange;
 use crate::forwarded_headers::TraceId;
+use crate::metrics::{TUNNEL_ENDS, tunnel_end};
+use crate::tunnel::{Side, TunnelEnd};
 
 /// How many records may wait for the writer.
 const QUEUE: usize = 8192;
@@ -22,23 +24,11 @@ const QUEUE: usize = 8192;
 /// Takes access records off the workers; never blocks.
 #[derive(Debug, Clone)]
 pub struct AccessSink {
-    queue: SyncSender<Box<RequestRecord>>,
+    queue: SyncSender<Record>,
     dropped: Arc<AtomicU64>,
 }
 
 impl AccessSink {
-    /// Appends to a file, made if it is not there.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or no thread be started.
-    pub fn to_file(path: &Path) -> io::Result<Self> {
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)?;
-        Self::to_writer(io::BufWriter::new(file))
-    }
-
     /// Writes to `writer` from a thread of its own, flushed whenever the queue is empty.
     ///
     /// # Errors
@@ -59,7 +49,7 @@ impl AccessSink {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn send(&self, record: Box<RequestRecord>) {
+    pub(crate) fn send(&self, record: Record) {
         if self.queue.try_send(record).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -68,17 +58,35 @@ impl AccessSink {
 
 /// Writes until all senders are gone. A destination that fails (a full disk) loses its records, not
 /// the process.
-fn write_all(records: &Receiver<Box<RequestRecord>>, mut writer: impl Write) {
+fn write_all(records: &Receiver<Record>, mut writer: impl Write) {
     while let Ok(first) = records.recv() {
         let mut next = Some(first);
         while let Some(record) = next {
-            if let Ok(mut line) = serde_json::to_vec(&Line::from(&*record)) {
+            if let Ok(mut line) = record.to_json() {
                 line.push(b'\n');
                 let _ = writer.write_all(&line);
             }
             next = records.try_recv().ok();
         }
         let _ = writer.flush();
+    }
+}
+
+/// What is written: a line each.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// A request; a handshake that opened a tunnel is one, too.
+    Request(Box<RequestRecord>),
+    /// A tunnel that ended.
+    Tunnel(Box<TunnelRecord>),
+}
+
+impl Record {
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            Self::Request(record) => serde_json::to_vec(&Line::from(&**record)),
+            Self::Tunnel(record) => serde_json::to_vec(&TunnelLine::from(&**record)),
+        }
     }
 }
 
@@ -151,7 +159,41 @@ impl RequestRecord {
     }
 }
 
-/// A record as it is written.
+/// What is kept of a handshake for as long as its tunnel lives: copies, since a head's own bytes would
+/// pin the buffer that it was read into.
+#[derive(Debug)]
+pub(crate) struct TunnelRecord {
+    trace_id: TraceId,
+    client: SocketAddr,
+    secure: bool,
+    path: Box<str>,
+    target: SocketAddr,
+    route: Option<Arc<RouteLabels>>,
+    end: Option<(SystemTime, TunnelEnd)>,
+}
+
+impl TunnelRecord {
+    /// For the tunnel that `exchange` opens to `target`.
+    pub(crate) fn begin(exchange: &Exchange, target: SocketAddr) -> Self {
+        let request = exchange.record();
+        Self {
+            trace_id: *exchange.trace_id(),
+            client: exchange.client(),
+            secure: exchange.is_secure(),
+            path: request.map_or("", |request| request.uri.path()).into(),
+            target,
+            route: exchange.labels(),
+            end: None,
+        }
+    }
+
+    /// Remembers the end.
+    pub(crate) fn end(&mut self, end: TunnelEnd) {
+        self.end = Some((SystemTime::now(), end));
+    }
+}
+
+/// A request's record as it is written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -225,13 +267,96 @@ impl<'a> From<&'a RequestRecord> for Line<'a> {
                 sent_bytes: end.map_or(0, |end| end.sent),
                 time_taken: end.map_or(0.0, |end| end.took.as_secs_f64()),
                 transaction_id: end.map_or("", |end| end.trace_id.as_str()),
-                ssl_enabled: if record.secure { "on" } else { "off" },
+                ssl_enabled: on_off(record.secure),
                 server_routed: end.and_then(|end| end.target),
                 host: record.host.as_ref().map(text),
                 error_info: end.map_or("ERRORINFO_NO_ERROR", |end| end.error_info),
             },
         }
     }
+}
+
+/// A tunnel's record as it is written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TunnelLine<'a> {
+    time_stamp: String,
+    operation_name: &'static str,
+    category: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend_pool_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend_setting_name: Option<&'a str>,
+    properties: TunnelProperties<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TunnelProperties<'a> {
+    #[serde(rename = "clientIP")]
+    client_ip: std::net::IpAddr,
+    client_port: u16,
+    request_uri: &'a str,
+    transaction_id: &'a str,
+    ssl_enabled: &'static str,
+    server_routed: SocketAddr,
+    ended_by: &'static str,
+    cause: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_code: Option<u16>,
+    received_messages: u64,
+    received_bytes: u64,
+    sent_messages: u64,
+    sent_bytes: u64,
+    time_taken: f64,
+}
+
+impl<'a> From<&'a TunnelRecord> for TunnelLine<'a> {
+    fn from(record: &'a TunnelRecord) -> Self {
+        let route = record.route.as_deref();
+        let (at, end) = match &record.end {
+            Some((at, end)) => (*at, Some(end)),
+            None => (SystemTime::now(), None),
+        };
+        let (up, down) = end.map_or_else(Default::default, |end| (end.to_backend, end.to_client));
+        Self {
+            time_stamp: timestamp(at),
+            operation_name: "TunnelEnd",
+            category: "ApplicationGatewayAccessLog",
+            listener_name: route.map(|route| &*route.listener),
+            rule_name: route.map(|route| &*route.rule),
+            backend_pool_name: route.map(|route| &*route.pool),
+            backend_setting_name: route.map(|route| &*route.settings),
+            properties: TunnelProperties {
+                client_ip: record.client.ip(),
+                client_port: record.client.port(),
+                request_uri: &record.path,
+                transaction_id: record.trace_id.as_str(),
+                ssl_enabled: on_off(record.secure),
+                server_routed: record.target,
+                ended_by: match end.and_then(|end| end.by) {
+                    Some(Side::Client) => "client",
+                    Some(Side::Backend) => "backend",
+                    None => "gateway",
+                },
+                cause: end.map_or("", |end| TUNNEL_ENDS[tunnel_end(&end.cause)]),
+                close_code: end.and_then(|end| end.close_code),
+                received_messages: up.messages,
+                received_bytes: up.bytes,
+                sent_messages: down.messages,
+                sent_bytes: down.bytes,
+                time_taken: end.map_or(0.0, |end| end.age.as_secs_f64()),
+            },
+        }
+    }
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// RFC 3339 in UTC, to the millisecond.

@@ -15,12 +15,17 @@ use http::{HeaderValue, Request, StatusCode};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::{RequestBody, Upload};
 use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
 use crate::forwarded_headers::client_value;
+use crate::limits::ConnectionPermit;
+use crate::proxy_protocol::{self, ProxyProtocolError};
 use crate::serve::serve;
+use crate::tls::TlsAcceptError;
+use crate::upgrade::PendingTunnel;
 use crate::upstream::expect::Opener;
 use crate::worker::Worker;
 
@@ -54,6 +59,8 @@ pub(crate) struct Context {
     answer_timer: RefCell<Timer>,
     drain: CancellationToken,
     reset: Cell<bool>,
+    tunnel: RefCell<Option<PendingTunnel>>,
+    permit: Cell<Option<ConnectionPermit>>,
 }
 
 impl Context {
@@ -63,6 +70,7 @@ impl Context {
         endpoint: EndpointId,
         client: SocketAddr,
         secure: bool,
+        permit: ConnectionPermit,
         drain: CancellationToken,
     ) -> Self {
         let now = Instant::now();
@@ -78,6 +86,8 @@ impl Context {
             answer_timer: RefCell::default(),
             drain,
             reset: Cell::new(false),
+            tunnel: RefCell::default(),
+            permit: Cell::new(Some(permit)),
         }
     }
 
@@ -118,6 +128,16 @@ impl Context {
         });
     }
 
+    /// What this connection becomes when the 101 under way is written.
+    pub(crate) fn leave_tunnel(&self, tunnel: PendingTunnel) {
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// The connection's share of `maxConnections`, for the tunnel that goes on with it.
+    pub(crate) fn take_permit(&self) -> Option<ConnectionPermit> {
+        self.permit.take()
+    }
+
     /// The connection must end as an error: its client cannot tell a truncated answer otherwise.
     pub(crate) fn reset_at_end(&self) {
         self.reset.set(true);
@@ -136,8 +156,60 @@ enum Ended {
     Idle,
 }
 
+/// Finds out who a fresh connection is, by a PROXY header and TLS where its endpoint wants them, and
+/// serves it. Both have the time that a head has.
+pub(crate) async fn welcome(
+    worker: Rc<Worker>,
+    endpoint: EndpointId,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+    drain: CancellationToken,
+) {
+    let view = worker.view();
+    let Some(at) = view.snapshot.endpoint(endpoint) else {
+        return;
+    };
+    let limit = view.snapshot.limits.request_head_timeout;
+    let greeting = async {
+        let mut client = peer;
+        if at.proxy_protocol
+            && let Some(proxied) = proxy_protocol::read(&mut stream).await?
+        {
+            client = proxied.source;
+        }
+        let stream = match view.endpoint_tls(endpoint) {
+            Some(tls) => ClientStream::Tls(tls.accept(stream).await?),
+            None => ClientStream::Plain(stream),
+        };
+        Ok::<_, GreetingError>((stream, client))
+    };
+    match tokio::time::timeout(limit, greeting).await {
+        Ok(Ok((stream, client))) => {
+            drop(view);
+            let secure = matches!(stream, ClientStream::Tls(_));
+            let context = Context::new(worker, endpoint, client, secure, permit, drain);
+            serve_connection(stream, context).await;
+        }
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error);
+            tracing::debug!(%peer, %error, cause, "a connection ended before its first request");
+        }
+        Err(_) => tracing::debug!(%peer, "a connection brought nothing in time"),
+    }
+}
+
+/// Why a connection ended before its first request.
+#[derive(Debug, thiserror::Error)]
+enum GreetingError {
+    #[error(transparent)]
+    Proxy(#[from] ProxyProtocolError),
+    #[error(transparent)]
+    Tls(#[from] TlsAcceptError),
+}
+
 /// Serves a connection to its end.
-pub(crate) async fn serve_connection(stream: ClientStream, context: Context) {
+async fn serve_connection(stream: ClientStream, context: Context) {
     let context = Rc::new(context);
     let limits = context.limits();
     let io = ClientIo::new(
@@ -164,8 +236,22 @@ pub(crate) async fn serve_connection(stream: ClientStream, context: Context) {
         registered: false,
     };
     let ended = std::future::poll_fn(|cx| driver.poll(cx, &mut connection)).await;
-    let io = connection.into_parts().io.into_inner();
-    close(io, ended, context.reset.get()).await;
+    let parts = connection.into_parts();
+    let io = parts.io.into_inner();
+    match (context.tunnel.take(), &ended) {
+        (Some(tunnel), Ended::Closed) => {
+            let (client, backend) = (io.into_stream().into(), tunnel.backend.into());
+            let tunnels = &context.worker.tunnels;
+            tunnels.open(
+                client,
+                &parts.read_buf,
+                backend,
+                &tunnel.backend_first,
+                tunnel.about,
+            );
+        }
+        _ => close(io, ended, context.reset.get()).await,
+    }
 }
 
 /// The smallest buffer that hyper takes.

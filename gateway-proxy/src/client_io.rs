@@ -17,6 +17,9 @@ use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
+
+use crate::tunnel::Leg;
 
 /// The most bytes of interim answers that wait for one client; more are dropped.
 const MAX_QUEUED_INTERIM: usize = 16 * 1024;
@@ -25,6 +28,8 @@ const MAX_QUEUED_INTERIM: usize = 16 * 1024;
 pub(crate) enum ClientStream {
     /// In the clear.
     Plain(TcpStream),
+    /// Over TLS, which ends here.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl ClientStream {
@@ -32,6 +37,16 @@ impl ClientStream {
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl From<ClientStream> for Leg {
+    fn from(stream: ClientStream) -> Self {
+        match stream {
+            ClientStream::Plain(stream) => stream.into(),
+            ClientStream::Tls(stream) => stream.into(),
         }
     }
 }
@@ -44,6 +59,7 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -56,6 +72,7 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -66,24 +83,28 @@ impl AsyncWrite for ClientStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -95,8 +116,10 @@ pub(crate) enum Phase {
     Waiting,
     /// A head is due: on a fresh connection, or since its first byte.
     Head,
-    /// A request is being served.
+    /// A request is being served, and its answer's head is not there yet.
     Busy,
+    /// The head of the answer has gone to hyper: no interim answer may follow.
+    Answering,
 }
 
 /// The phase of one connection, and since when; shared by its socket, its service and its task.
@@ -122,6 +145,11 @@ impl Watch {
         self.phase.set(Phase::Busy);
     }
 
+    /// The head of the answer is there.
+    pub(crate) fn answer_begins(&self) {
+        self.phase.set(Phase::Answering);
+    }
+
     /// An answer is complete.
     pub(crate) fn request_ends(&self) {
         self.phase.set(Phase::Waiting);
@@ -143,7 +171,7 @@ impl Watch {
         match self.phase.get() {
             Phase::Waiting => Some(self.since.get() + keep_alive),
             Phase::Head => Some(self.since.get() + head),
-            Phase::Busy => None,
+            Phase::Busy | Phase::Answering => None,
         }
     }
 
@@ -188,7 +216,7 @@ impl Interim {
         }
     }
 
-    /// Forgets what was not written: the request that it belongs to is over.
+    /// Forgets what was not written in time.
     pub(crate) fn clear(&self) {
         if self.waiting.swap(false, Ordering::Acquire) {
             self.lock().bytes.clear();
@@ -326,6 +354,10 @@ impl AsyncWrite for ClientIo {
     /// hyper calls this only when all that it had buffered is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.quiet = true;
+        if self.watch.phase() != Phase::Busy {
+            // The final head is out: what did not come before it is too late.
+            self.interim.clear();
+        }
         ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }

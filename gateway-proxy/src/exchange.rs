@@ -1,6 +1,7 @@
 //! One request's account: who, where to, how long, how it ended. Closed in `Drop`, since a client that
 //! leaves drops everything that was under way.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use gateway_core::snapshot::{Route, Target};
 use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::access_log::RequestRecord;
+use crate::access_log::{RequestRecord, RouteLabels};
 use crate::body::Upload;
 use crate::client_connection::Context;
 use crate::error::{ProxyError, client_closed_request};
@@ -36,6 +37,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// A head has come.
     pub(crate) fn begin(context: &Rc<Context>, request: &Request<Incoming>) -> Self {
+        context.interim.clear();
         context.watch.request_begins();
         let trace_id = TraceId::random();
         let record = context.worker.access_log().then(|| {
@@ -69,6 +71,26 @@ impl Exchange {
 
     pub(crate) fn trace_id(&self) -> &TraceId {
         &self.trace_id
+    }
+
+    /// The client.
+    pub(crate) fn client(&self) -> SocketAddr {
+        self.context.client
+    }
+
+    /// Whether it came over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.context.secure
+    }
+
+    /// The names of its route.
+    pub(crate) fn labels(&self) -> Option<Arc<RouteLabels>> {
+        self.route.map(|route| self.view.labels(route))
+    }
+
+    /// What is logged of its head.
+    pub(crate) fn record(&self) -> Option<&RequestRecord> {
+        self.record.as_deref()
     }
 
     pub(crate) fn routed(&mut self, route: &Route) {
@@ -134,7 +156,6 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let target = self.target.as_ref().map(|target| target.address);
         self.release_target();
-        self.context.interim.clear();
         self.context.watch.request_ends();
         if !self.complete && self.error.is_none() {
             let gone = ProxyError::ClientGone;
@@ -158,7 +179,7 @@ impl Drop for Exchange {
                 sent: self.sent,
                 received: self.upload.as_ref().map_or(0, |upload| upload.bytes.get()),
                 target,
-                route: self.route.map(|route| self.view.labels(route)),
+                route: self.labels(),
                 error_info: self.error.map_or("ERRORINFO_NO_ERROR", |(info, _)| info),
             });
             self.context.worker.log(record);

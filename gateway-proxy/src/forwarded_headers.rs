@@ -97,12 +97,6 @@ pub(crate) fn to_backend(head: &mut request::Parts, origin: &Origin<'_>) {
     }
 }
 
-/// Asks for a WebSocket, in our own words.
-pub(crate) fn ask_for_websocket(headers: &mut HeaderMap) {
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-}
-
 /// Makes a backend's head a client's. Says whether its framing may be trusted: a coding that is not
 /// understood may not be passed on as if it were none.
 pub(crate) fn to_client(head: &mut response::Parts) -> ResponseFraming {

@@ -22,6 +22,7 @@ mod respond;
 mod serve;
 mod tls;
 mod tunnel;
+mod upgrade;
 mod upstream;
 mod view;
 mod worker;

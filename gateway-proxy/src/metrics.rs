@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::error::Side;
+use crate::tunnel::{EndCause, TunnelEnd};
 
 /// Upper bounds of the request histogram's buckets, in seconds.
 pub(crate) const BUCKETS: [f64; 14] = [
@@ -81,6 +82,30 @@ impl Histogram {
     }
 }
 
+/// How tunnels end, as a label.
+pub(crate) const TUNNEL_ENDS: [&str; 7] = [
+    "close",
+    "fin",
+    "reset",
+    "framing",
+    "drain",
+    "cut",
+    "abandoned",
+];
+
+/// The index of a tunnel's end in [`TUNNEL_ENDS`].
+pub(crate) fn tunnel_end(cause: &EndCause) -> usize {
+    match cause {
+        EndCause::Close => 0,
+        EndCause::Fin => 1,
+        EndCause::Reset => 2,
+        EndCause::Framing(_) => 3,
+        EndCause::Drain => 4,
+        EndCause::Cut => 5,
+        EndCause::Abandoned => 6,
+    }
+}
+
 /// One worker's other counts.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounts {
@@ -97,9 +122,26 @@ pub(crate) struct WorkerCounts {
     /// Connections opened to backends, and requests that went over an old one.
     pub(crate) backend_opened: Count,
     pub(crate) backend_reused: Count,
+    /// Tunnels that were opened.
+    pub(crate) tunnels_opened: Count,
+    /// Tunnels that ended, by [`TUNNEL_ENDS`].
+    pub(crate) tunnels_ended: [Count; TUNNEL_ENDS.len()],
+    /// Messages of ended tunnels, to backends and to clients.
+    pub(crate) tunnel_messages: [Count; 2],
+    /// Bytes of ended tunnels, to backends and to clients.
+    pub(crate) tunnel_bytes: [Count; 2],
 }
 
 impl WorkerCounts {
+    /// Counts a tunnel's end, and what it carried.
+    pub(crate) fn tunnel_ended(&self, end: &TunnelEnd) {
+        self.tunnels_ended[tunnel_end(&end.cause)].add(1);
+        for (direction, traffic) in [end.to_backend, end.to_client].into_iter().enumerate() {
+            self.tunnel_messages[direction].add(traffic.messages);
+            self.tunnel_bytes[direction].add(traffic.bytes);
+        }
+    }
+
     /// Counts a failed request.
     pub(crate) fn failed(&self, side: Side) {
         self.failures(side).add(1);

@@ -17,6 +17,8 @@ use crate::access_log::AccessSink;
 use crate::limits::{ConnectionBudget, HandshakeRate};
 use crate::listener;
 use crate::metrics::WorkerCounts;
+use crate::tls::TlsShared;
+use crate::tunnel::TunnelsByClient;
 use crate::view::Published;
 use crate::worker::{self, Command};
 
@@ -47,7 +49,7 @@ pub struct Prepared {
 /// Why a snapshot cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// An address cannot be bound.
+    /// An address cannot be bound, or its TLS not be set up.
     #[error("cannot listen on {address}")]
     Bind {
         /// Which.
@@ -63,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) options: ProxyOptions,
     pub(crate) budget: Arc<ConnectionBudget>,
     pub(crate) handshakes: HandshakeRate,
+    pub(crate) tunnels_by_client: Arc<TunnelsByClient>,
+    tls: TlsShared,
     pub(crate) counts: PerWorker<WorkerCounts>,
     published: ArcSwap<Published>,
 }
@@ -82,11 +86,15 @@ impl Proxy {
     pub fn start(options: ProxyOptions) -> std::io::Result<Self> {
         let count = options.workers.max(1);
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let nothing = Published::new(Arc::new(empty(count)), Arc::default(), None);
+        let tls = TlsShared::new().map_err(std::io::Error::other)?;
+        let nothing = Published::new(Arc::new(empty(count)), Arc::default(), &tls, None)
+            .map_err(|(_, error)| std::io::Error::other(error))?;
         let shared = Arc::new(Shared {
             options,
             budget: ConnectionBudget::new(descriptors),
             handshakes: HandshakeRate::new(Instant::now()),
+            tunnels_by_client: Arc::default(),
+            tls,
             counts: PerWorker::new(count),
             published: ArcSwap::from_pointee(nothing),
         });
@@ -139,8 +147,10 @@ impl Proxy {
                 Ok((id, group.map_err(bind_error(address))?))
             })
             .collect::<Result<_, PrepareError>>()?;
+        let published = Published::new(snapshot, material, &self.shared.tls, Some(&live))
+            .map_err(|(address, error)| bind_error(address)(std::io::Error::other(error)))?;
         Ok(Prepared {
-            published: Arc::new(Published::new(snapshot, material, Some(&live))),
+            published: Arc::new(published),
             sockets,
         })
     }

@@ -1,8 +1,8 @@
 //! The one place where a failure becomes an answer.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response};
 
 use crate::body::ResponseBody;
 use crate::error::{ProxyError, Side};
@@ -19,20 +19,13 @@ pub(crate) fn respond(error: &ProxyError) -> Response<ResponseBody> {
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    match error.status() {
-        StatusCode::UPGRADE_REQUIRED => {
-            // RFC 6455 section 4.4, and RFC 9110 section 15.5.22: name what would be right.
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            headers.insert(
-                ALLOW,
-                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-            );
-        }
-        _ => {}
+    if let ProxyError::Handshake(error) = error {
+        error.write_fields(headers);
+    }
+    if let ProxyError::Method(_) = error {
+        // RFC 9110 section 15.5.6.
+        let served = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        headers.insert(ALLOW, HeaderValue::from_static(served));
     }
     if asks_to_come_back(error) {
         headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use gateway_core::config::BackendHost;
 use gateway_core::routing::{Decision, NoTarget, choose, decide};
 use gateway_core::snapshot::{Route, Target};
-use gateway_core::websocket;
+use gateway_core::websocket::{self, Upgrade};
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Version, request};
 use hyper::body::{Body, Incoming};
@@ -22,6 +22,7 @@ use crate::exchange::Exchange;
 use crate::forwarded_headers::{self, Origin, ResponseFraming};
 use crate::request_head::{self, CheckedHead};
 use crate::respond::respond;
+use crate::upgrade;
 use crate::upstream::{self, Lease, Unanswered, expect};
 
 /// Answers one request. It cannot fail: a failure is an answer, too.
@@ -30,8 +31,15 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let mut exchange = Exchange::begin(&context, &request);
-    let mut response = match forward(&context, request, &mut exchange).await {
-        Ok(answer) => finish(answer, exchange),
+    let answer = forward(&context, request, &mut exchange).await;
+    context.watch.answer_begins();
+    let mut response = match answer {
+        Ok(Answer::Relayed(answer)) => finish(answer, exchange),
+        Ok(Answer::Switched(response)) => {
+            exchange.answered(StatusCode::SWITCHING_PROTOCOLS);
+            exchange.complete();
+            return Ok(response);
+        }
         Err(error) => {
             exchange.failed(&error);
             respond(&error)
@@ -44,8 +52,16 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
+/// What becomes of a request.
+enum Answer {
+    /// An ordinary answer.
+    Relayed(Relayed),
+    /// A 101: a tunnel follows.
+    Switched(Response<ResponseBody>),
+}
+
 /// A backend's answer, its body still to come.
-struct Answer {
+struct Relayed {
     response: Response<Incoming>,
     lease: Lease,
 }
@@ -66,7 +82,14 @@ async fn forward(
         Decision::NoListener => return Err(ProxyError::NoListener),
     };
     exchange.routed(route);
-    let upgrade = websocket::accept(&head, !body.is_end_stream())?;
+    let offer = match websocket::accept(&head, !body.is_end_stream())? {
+        Upgrade::WebSocket(offer) => Some(offer),
+        Upgrade::None => None,
+    };
+    let permit = match &offer {
+        Some(_) => upgrade::admit(context, &view.snapshot.limits)?,
+        None => None,
+    };
 
     let origin = Origin {
         client: &context.client_value,
@@ -77,12 +100,22 @@ async fn forward(
         trace_id: exchange.trace_id(),
     };
     forwarded_headers::to_backend(&mut head, &origin);
-    let version = head.version;
+    if offer.is_some() {
+        websocket::write_upgrade(&mut head.headers);
+    }
     let (request, upload) = to_backend(context, route, &checked, head, body);
     exchange.uploads(&upload);
-    let answer = send_to_some_target(context, route, &checked, request, &upload, exchange).await?;
-    let _ = (upgrade, version);
-    accept_answer(answer)
+    let (target, relayed) =
+        send_to_some_target(context, route, &checked, request, &upload, exchange).await?;
+    match offer {
+        Some(offer) if relayed.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let answer = (relayed.response, relayed.lease);
+            upgrade::switch(context, route, target, permit, &offer, answer, exchange)
+                .await
+                .map(Answer::Switched)
+        }
+        _ => accept_answer(relayed).map(Answer::Relayed),
+    }
 }
 
 /// The request as the backend gets it, but for what depends on the target.
@@ -122,14 +155,14 @@ fn upload_is_empty(body: &RequestBody) -> bool {
 }
 
 /// Sends the request to a healthy target, and once more to another where that is safe.
-async fn send_to_some_target(
+async fn send_to_some_target<'r>(
     context: &Rc<Context>,
-    route: &Route,
+    route: &'r Route,
     checked: &CheckedHead,
     mut request: Request<RequestBody>,
     upload: &Rc<Upload>,
     exchange: &mut Exchange,
-) -> Result<Answer, ProxyError> {
+) -> Result<(&'r Arc<Target>, Relayed), ProxyError> {
     let backend = &route.backend;
     let limit = backend.settings.request_timeout;
     let mut tried: Option<(&Arc<Target>, ProxyError)> = None;
@@ -150,7 +183,7 @@ async fn send_to_some_target(
         let tls = exchange.view().backend_tls(backend, target, checked.host());
         let fresh = tried.is_some() || last.is_some();
         match upstream::send(context, target, tls, request, upload, limit, fresh).await {
-            Ok((response, lease)) => return Ok(Answer { response, lease }),
+            Ok((response, lease)) => return Ok((target, Relayed { response, lease })),
             Err(Unanswered {
                 error,
                 again,
@@ -207,11 +240,11 @@ fn address_to(
 }
 
 /// Refuses an answer that may not be passed on, and cleans the head of one that may.
-fn accept_answer(answer: Answer) -> Result<Answer, ProxyError> {
-    let Answer {
+fn accept_answer(relayed: Relayed) -> Result<Relayed, ProxyError> {
+    let Relayed {
         response,
         mut lease,
-    } = answer;
+    } = relayed;
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ProxyError::UnexpectedUpgrade);
@@ -222,15 +255,15 @@ fn accept_answer(answer: Answer) -> Result<Answer, ProxyError> {
         ResponseFraming::Unknown => return Err(ProxyError::BackendMalformed),
     }
     head.version = Version::HTTP_11;
-    Ok(Answer {
+    Ok(Relayed {
         response: Response::from_parts(head, body),
         lease,
     })
 }
 
 /// The answer as the client gets it.
-fn finish(answer: Answer, mut exchange: Exchange) -> Response<ResponseBody> {
-    let Answer { response, lease } = answer;
+fn finish(relayed: Relayed, mut exchange: Exchange) -> Response<ResponseBody> {
+    let Relayed { response, lease } = relayed;
     exchange.answered(response.status());
     response.map(|body| ResponseBody::backend(body, lease, exchange))
 }

@@ -21,6 +21,7 @@ use crate::client_connection::Context;
 use crate::error::ProxyError;
 
 use connection::BackendConnection;
+pub(crate) use connection::BackendIo;
 pub(crate) use pool::{Lease, Pool};
 
 /// How long a target may take to accept a connection, TLS included, within `requestTimeout`.

@@ -1,6 +1,7 @@
 //! What is published, and one worker's own copy of what it reads of it for every request.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use http::HeaderValue;
 
 use crate::access_log::RouteLabels;
 use crate::metrics::RequestCell;
+use crate::tls::{EndpointTls, TlsSetupError, TlsShared};
 
 /// One immutable value for all workers: the snapshot, and what only the proxy knows.
 pub(crate) struct Published {
@@ -20,15 +22,24 @@ pub(crate) struct Published {
     pub(crate) material: Arc<Material>,
     /// By [`Route::index`].
     pub(crate) requests: Vec<PerWorker<RequestCell>>,
+    /// By an endpoint's place in the snapshot; `None` for plain ones.
+    tls: Vec<Option<EndpointTls>>,
 }
 
 impl Published {
-    /// Carries over the cells of rules that stay.
+    /// Sets up TLS, and carries over the cells of rules that stay.
     pub(crate) fn new(
         snapshot: Arc<Snapshot>,
         material: Arc<Material>,
+        tls: &TlsShared,
         previous: Option<&Self>,
-    ) -> Self {
+    ) -> Result<Self, (SocketAddr, TlsSetupError)> {
+        let endpoints = snapshot.endpoints.iter();
+        let tls = endpoints.map(|endpoint| {
+            let tls = tls.endpoint(&endpoint.protocol, &material);
+            tls.map_err(|error| (endpoint.bind, error))
+        });
+        let tls = tls.collect::<Result<_, _>>()?;
         let mut known: HashMap<_, _> = previous.map_or_else(HashMap::new, |previous| {
             let routes = previous.snapshot.routes.iter();
             routes
@@ -45,11 +56,12 @@ impl Published {
                     .unwrap_or_else(|| PerWorker::new(snapshot.workers))
             })
             .collect();
-        Self {
+        Ok(Self {
             snapshot,
             material,
             requests,
-        }
+            tls,
+        })
     }
 }
 
@@ -95,6 +107,13 @@ impl View {
         let endpoints = &self.snapshot.endpoints;
         let at = endpoints.binary_search_by_key(&endpoint, |endpoint| endpoint.id);
         &self.ports[at.expect("the caller found the endpoint in this snapshot")]
+    }
+
+    /// How an endpoint shakes hands; `None` for a plain one.
+    pub(crate) fn endpoint_tls(&self, endpoint: EndpointId) -> Option<EndpointTls> {
+        let endpoints = &self.snapshot.endpoints;
+        let at = endpoints.binary_search_by_key(&endpoint, |endpoint| endpoint.id);
+        self.published.tls[at.ok()?].clone()
     }
 
     /// How TLS is spoken to `target` for a client that asked for `host`.

@@ -17,18 +17,21 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access_log::RequestRecord;
-use crate::client_connection::{Context, serve_connection};
-use crate::client_io::ClientStream;
-use crate::limits::{ConnectionBudget, ConnectionPermit};
+use crate::access_log::{Record, RequestRecord, TunnelRecord};
+use crate::client_connection::welcome;
+use crate::limits::{ConnectionBudget, ConnectionPermit, HandshakeRate};
 use crate::listener::{accept_all, listen};
 use crate::metrics::WorkerCounts;
 use crate::proxy::Shared;
+use crate::tunnel::{TunnelEnd, TunnelSet, TunnelsByClient};
 use crate::upstream::Pool;
 use crate::view::{Published, View};
 
 /// How often idle connections to backends are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What a cut tunnel has for its last FINs.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a worker is told.
 pub(crate) enum Command {
@@ -49,6 +52,7 @@ pub(crate) enum Command {
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pool: Rc<Pool>,
+    pub(crate) tunnels: Rc<TunnelSet>,
     view: RefCell<Rc<View>>,
     shared: Arc<Shared>,
     connections: TaskTracker,
@@ -84,6 +88,7 @@ impl Worker {
         Self {
             index,
             pool: Rc::new(Pool::default()),
+            tunnels: Rc::new(TunnelSet::new()),
             view: RefCell::new(view),
             shared,
             connections: TaskTracker::new(),
@@ -135,6 +140,7 @@ impl Worker {
             .flat_map(|backend| backend.targets.iter().map(|target| target.health.id))
             .collect();
         self.pool.sweep(Instant::now(), Some(&wanted));
+        self.tunnels.refresh(&view.snapshot);
     }
 
     fn start_listening(self: &Rc<Self>, endpoint: EndpointId, socket: Socket) {
@@ -178,8 +184,15 @@ impl Worker {
         let all = self.listeners.borrow().keys().copied().collect();
         self.stop_listening(all).await;
         self.connections.close();
+        let end = tokio::time::Instant::now() + deadline;
+        let ended = async {
+            tokio::join!(self.connections.wait(), self.tunnels.drain_all(deadline));
+            // A handshake that was under way may have opened one more.
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            self.tunnels.drain_all(left).await;
+        };
         // What is left after the deadline is cut when the worker ends.
-        let _ = tokio::time::timeout(deadline, self.connections.wait()).await;
+        let _ = tokio::time::timeout_at(end + LAST_WORDS, ended).await;
     }
 
     fn sweep(&self) {
@@ -197,12 +210,7 @@ impl Worker {
         drain: CancellationToken,
     ) {
         self.metrics().accepted.add(1);
-        let worker = Rc::clone(self);
-        let connection = async move {
-            let _permit = permit;
-            let context = Context::new(worker, endpoint, peer, false, drain);
-            serve_connection(ClientStream::Plain(stream), context).await;
-        };
+        let connection = welcome(Rc::clone(self), endpoint, stream, peer, permit, drain);
         // The tracker is the task's owner.
         drop(self.connections.spawn_local(connection));
     }
@@ -222,6 +230,25 @@ impl Worker {
         &self.shared.budget
     }
 
+    /// How many handshakes there were this second.
+    pub(crate) fn handshakes(&self) -> &HandshakeRate {
+        &self.shared.handshakes
+    }
+
+    /// Who holds how many tunnels.
+    pub(crate) fn tunnels_by_client(&self) -> &Arc<TunnelsByClient> {
+        &self.shared.tunnels_by_client
+    }
+
+    /// A tunnel's last word.
+    pub(crate) fn tunnel_ended(&self, record: Option<Box<TunnelRecord>>, end: TunnelEnd) {
+        self.metrics().tunnel_ended(&end);
+        if let (Some(sink), Some(mut record)) = (&self.shared.options.access_log, record) {
+            record.end(end);
+            sink.send(Record::Tunnel(record));
+        }
+    }
+
     /// A target refused a connection, or reset one before answering.
     pub(crate) fn suspect(&self, target: &Target) {
         (self.shared.options.on_suspect)(target.health.id);
@@ -235,7 +262,7 @@ impl Worker {
     /// Hands a request's record to the writer.
     pub(crate) fn log(&self, record: Box<RequestRecord>) {
         if let Some(sink) = &self.shared.options.access_log {
-            sink.send(record);
+            sink.send(Record::Request(record));
         }
     }
 }

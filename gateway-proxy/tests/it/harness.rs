@@ -233,6 +233,13 @@ impl Client {
         String::from_utf8(answer).unwrap()
     }
 
+    /// Reads the first answer, tells the gateway that nothing more comes, and reads the rest.
+    pub(crate) fn answers_then_close(&mut self) -> String {
+        let head = self.head();
+        self.finish();
+        head + &self.rest()
+    }
+
     /// Reads to the end; a reset is one, too.
     pub(crate) fn rest(&mut self) -> String {
         self.rest_and_end().0

@@ -2,3 +2,8 @@
 
 mod forwarding;
 mod harness;
+mod hostile_backends;
+mod hostile_clients;
+mod lifecycle;
+mod streaming;
+mod websocket;
