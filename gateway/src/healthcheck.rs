@@ -48,12 +48,12 @@ fn ask_address(address: SocketAddr) -> io::Result<String> {
 
 /// Who listens on all addresses is asked by loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
-    let loopback = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
-        other => other,
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    SocketAddr::new(loopback, address.port())
+    SocketAddr::new(ip, address.port())
 }
 
 /// The status line of the answer; no more than the start of it is read.
