@@ -274,17 +274,24 @@ pub(crate) const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\n\
     Sec-WebSocket-Protocol: chat, superchat\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
-/// Shakes hands, and reads until the backend's greeting is there.
+/// Shakes hands, and reads the answer and the backend's greeting, one unmasked frame.
 pub(crate) fn shake_hands(stream: &mut (impl Read + Write)) -> String {
     stream.write_all(HANDSHAKE.as_bytes()).unwrap();
     let mut read = Vec::new();
-    let mut byte = [0];
-    while !String::from_utf8_lossy(&read).contains("hello from ") {
-        let count = stream.read(&mut byte).unwrap();
-        assert!(count > 0, "{}", String::from_utf8_lossy(&read));
-        read.push(byte[0]);
-    }
-    String::from_utf8_lossy(&read).into_owned()
+    let mut more = |count: usize| {
+        let mut bytes = vec![0; count];
+        let outcome = stream.read_exact(&mut bytes);
+        assert!(outcome.is_ok(), "{}", String::from_utf8_lossy(&read));
+        read.extend(&bytes);
+        read.ends_with(b"\r\n\r\n").then_some(())
+    };
+    while more(1).is_none() {}
+    let mut frame = [0; 2];
+    stream.read_exact(&mut frame).unwrap();
+    let mut greeting = vec![0; usize::from(frame[1])];
+    stream.read_exact(&mut greeting).unwrap();
+    read.extend(greeting);
+    String::from_utf8(read).unwrap()
 }
 
 /// A document with one plain listener and one pool.
