@@ -1,5 +1,6 @@
 //! All scenarios, in the order of the report.
 
+mod bounds;
 mod eviction;
 mod handshake;
 mod hostile;
@@ -14,6 +15,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = handshake::scenarios();
     all.extend(http::scenarios());
     all.extend(hostile::scenarios());
+    all.extend(bounds::scenarios());
     all.extend(eviction::scenarios());
     all.extend(reconfiguration::scenarios());
     all

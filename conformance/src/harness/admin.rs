@@ -15,6 +15,8 @@ pub(crate) struct TargetHealth {
     pub(crate) health: String,
     /// `healthProbeLog`.
     pub(crate) reason: String,
+    /// Requests in flight and open tunnels.
+    pub(crate) load: u64,
 }
 
 /// A gateway's admin API.
@@ -75,6 +77,12 @@ impl Admin {
         Ok(targets)
     }
 
+    /// Requests in flight and open tunnels, of all targets.
+    pub(crate) async fn load(&self) -> Result<u64> {
+        let targets = self.targets().await?;
+        Ok(targets.iter().map(|target| target.load).sum())
+    }
+
     /// The target at that port.
     pub(crate) async fn target(&self, port: u16) -> Result<TargetHealth> {
         let targets = self.targets().await?;
@@ -103,6 +111,7 @@ fn collect(value: &Value, targets: &mut Vec<TargetHealth>) {
                     endpoint: text("endpoint"),
                     health: text("health"),
                     reason: text("healthProbeLog"),
+                    load: server["load"].as_u64().unwrap_or_default(),
                 });
             }
             object.values().for_each(|value| collect(value, targets));

@@ -136,6 +136,16 @@ impl Gateway {
         self.process.terminate(Duration::from_secs(10)).await
     }
 
+    /// Resident memory, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        self.process.resident_kib()
+    }
+
+    /// How many descriptors are open.
+    pub(crate) fn descriptors(&self) -> Result<usize> {
+        self.process.descriptors()
+    }
+
     pub(crate) fn log(&self) -> &Log {
         &self.process.log
     }
@@ -162,7 +172,7 @@ fn command(
     };
     command
         .args(["--admin", &admin.to_string()])
-        .args(["--workers", "2", "--log", "text"])
+        .args(["--workers", "2", "--log", "text", "--access-log", "off"])
         .args([
             "--log-level",
             "info,gateway_proxy=debug,gateway_probe=debug",

@@ -80,6 +80,21 @@ impl Process {
         }
     }
 
+    /// Resident memory, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        let id = self.child.id().context("the process has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next());
+        Ok(kib.context("no VmRSS")?.parse()?)
+    }
+
+    /// How many descriptors are open.
+    pub(crate) fn descriptors(&self) -> Result<usize> {
+        let id = self.child.id().context("the process has ended")?;
+        Ok(std::fs::read_dir(format!("/proc/{id}/fd"))?.count())
+    }
+
     /// `kill -9`, and waits for the end.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         self.child.kill().await?;

@@ -87,6 +87,11 @@ impl Wire {
         Ok(self.stream.flush().await?)
     }
 
+    /// Sends without a note in the transcript. Not to be used again when it was broken off.
+    pub(crate) async fn send_unseen(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
     /// Sends the end of the stream (FIN; over TLS close_notify first).
     pub(crate) async fn finish(&mut self) -> Result<()> {
         self.note(">", b"(end)");

@@ -129,10 +129,9 @@ const GATEWAY: &str = r#"{
 const NGINX: &str = "\
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 65536;
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events { worker_connections 30000; }
+events { worker_connections 16000; }
 http {
   access_log off;
   client_body_temp_path {folder};
@@ -167,7 +166,7 @@ http {
 const HAPROXY: &str = "\
 global
   nbthread 1
-  maxconn 30000
+  maxconn 8000
 defaults
   mode http
   option http-keep-alive
