@@ -177,6 +177,7 @@ async fn few_descriptors(stage: Stage) -> Result<Told> {
     let gateway = Gateway::with_file_in(&stage.programs, document, Some(&wrapper)).await?;
     let front = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let told = async {
+        let before = gateway.descriptors()?;
         let mut idle = Vec::new();
         for _ in 0..400 {
             idle.push(TcpStream::connect(front).await?);
@@ -184,7 +185,7 @@ async fn few_descriptors(stage: Stage) -> Result<Told> {
         until(
             "its share of descriptors is used up",
             PATIENCE,
-            async || Ok((gateway.descriptors()? > 128).then_some(())),
+            async || Ok((gateway.descriptors()? > before + 40).then_some(())),
         )
         .await?;
         ensure!(
