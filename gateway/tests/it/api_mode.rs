@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 use crate::support::{
     Answer, Backends, Gateway, document, eventually, exchange, free_port, get, get_request, pause,
-    put, send,
+    put, send, tls, write_listener_certificate,
 };
 
 #[test]
@@ -126,6 +126,51 @@ fn a_unix_socket_is_its_owners_alone_and_replaces_one_that_a_crash_left() {
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.ended().status.code(), Some(0));
     assert!(!socket.exists());
+}
+
+#[test]
+fn an_api_on_the_network_speaks_tls_and_asks_for_the_token() {
+    let folder = tempdir().unwrap();
+    let certificate = folder.path().join("admin.pem");
+    let root = write_listener_certificate(&certificate);
+    let token = folder.path().join("token");
+    fs::write(&token, "correct-horse-battery\n").unwrap();
+    let state = folder.path().join("state");
+    let admin = free_port();
+    let address = format!("0.0.0.0:{admin}");
+    let gateway = Gateway::start(&[
+        "run",
+        "--state",
+        state.to_str().unwrap(),
+        "--admin",
+        &address,
+        "--admin-token-file",
+        token.to_str().unwrap(),
+        "--admin-cert",
+        certificate.to_str().unwrap(),
+        "--log",
+        "text",
+    ]);
+    eventually("the API", || {
+        gateway.stderr().contains("listens").then_some(())
+    });
+    let status = |root, authorization: &str| {
+        let request = format!(
+            "GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{authorization}\r\n"
+        );
+        exchange(&mut tls(admin, root), &request).map(|answer| answer.status)
+    };
+    assert_eq!(status(&root, ""), Some(401));
+    assert_eq!(
+        status(&root, "Authorization: Bearer wrong-horse-battery\r\n"),
+        Some(401)
+    );
+    let right = "Authorization: Bearer correct-horse-battery\r\n";
+    assert_eq!(status(&root, right), Some(200));
+
+    let renewed = write_listener_certificate(&certificate);
+    gateway.signal(Signal::HUP);
+    eventually("the renewed certificate", || status(&renewed, right));
 }
 
 #[test]

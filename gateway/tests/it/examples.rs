@@ -3,17 +3,14 @@
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rcgen::{CertificateParams, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::{TempDir, tempdir};
 use test_backend::{BackendOptions, TlsIdentity};
 
 use crate::support::{
     Backends, Gateway, eventually, exchange, free_port, get, get_from, get_request, run,
-    shake_hands,
+    shake_hands, tls, write_listener_certificate,
 };
 
 /// Copies an example into a folder of its own, with other ports for its backends.
@@ -33,27 +30,6 @@ fn example(name: &str, ports: &[(u16, u16)]) -> (TempDir, PathBuf) {
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();
     (folder, path)
-}
-
-/// A certificate for localhost with its key, as a listener's file has it.
-fn write_listener_certificate(path: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    fs::write(path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
-    made.cert.der().clone()
-}
-
-fn tls(port: u16, root: &CertificateDer<'static>) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(root.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port)).unwrap())
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use test_backend::{Backend, BackendOptions};
 use tokio::runtime::Runtime;
 
@@ -292,6 +294,31 @@ pub(crate) fn shake_hands(stream: &mut (impl Read + Write)) -> String {
     stream.read_exact(&mut greeting).unwrap();
     read.extend(greeting);
     String::from_utf8(read).unwrap()
+}
+
+/// A certificate for localhost with its key, as a listener's file has it.
+pub(crate) fn write_listener_certificate(path: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+/// TLS to localhost, verified against `root` alone.
+pub(crate) fn tls(
+    port: u16,
+    root: &CertificateDer<'static>,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port)).unwrap())
 }
 
 /// A document with one plain listener and one pool.
