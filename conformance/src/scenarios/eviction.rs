@@ -1,20 +1,21 @@
 //! Probes and eviction: a backend that stops answering its probe gets nothing more; one success
 //! brings it back (reference section 5, design of the health state machine).
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod illnesses;
+mod peers;
+mod pools;
+
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures_util::FutureExt;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use illnesses::{ILLNESSES, Illness};
 
 use crate::harness::backend::TestBackend;
-use crate::harness::document::{Document, quick_probe};
-use crate::harness::gateway::Gateway;
-use crate::harness::name_server::NameServer;
-use crate::harness::ports::free_port;
-use crate::harness::site::{Site, backend_of, get, timed, wait_for_health};
+use crate::harness::site::{Site, backend_of, timed};
 use crate::harness::{PATIENCE, until};
 use crate::scenario::{Plot, Scenario, Stage, Told};
 
@@ -24,101 +25,6 @@ const GROUP: &str = "eviction";
 const BOUND: Duration = Duration::from_secs(3);
 /// What jitter and a busy machine add.
 const SLACK: Duration = Duration::from_millis(1500);
-
-/// One way to fall ill.
-struct Illness {
-    name: &'static str,
-    clause: &'static str,
-    /// What goes wrong at the backend.
-    fault: &'static str,
-    /// Of the probe.
-    probe: fn() -> Value,
-    /// One of these is in the probe log.
-    reason: &'static [&'static str],
-}
-
-const NOTHING: fn() -> Value = || json!({});
-const WANTS_BODY: fn() -> Value = || json!({ "match": { "body": "is healthy" } });
-
-const ILLNESSES: &[Illness] = &[
-    Illness {
-        name: "connections are refused",
-        clause: "reference 5",
-        fault: "?refuse=true",
-        probe: NOTHING,
-        reason: &["refused"],
-    },
-    Illness {
-        name: "the probe hangs",
-        clause: "reference 5",
-        fault: "/health?mode=hang",
-        probe: NOTHING,
-        reason: &["no answer within", "timeout", "timed out"],
-    },
-    Illness {
-        name: "the probe gets 500",
-        clause: "reference 5",
-        fault: "/health?status=500",
-        probe: NOTHING,
-        reason: &["500"],
-    },
-    Illness {
-        name: "the probe gets 404",
-        clause: "reference 5",
-        fault: "/health?status=404",
-        probe: NOTHING,
-        reason: &["404"],
-    },
-    Illness {
-        name: "a status outside a narrow match",
-        clause: "reference 5 (match)",
-        fault: "/health?status=302",
-        probe: || json!({ "match": { "statusCodes": ["200-204", "418"] } }),
-        reason: &["302"],
-    },
-    Illness {
-        name: "the body lacks the text",
-        clause: "reference 5 (match)",
-        fault: "/health?body=ill",
-        probe: WANTS_BODY,
-        reason: &["body"],
-    },
-    Illness {
-        name: "the probe is slower than its timeout",
-        clause: "reference 5",
-        fault: "/health?delayMs=1500",
-        probe: NOTHING,
-        reason: &["no answer within", "timeout", "timed out"],
-    },
-    Illness {
-        name: "the probe is reset",
-        clause: "reference 5",
-        fault: "/health?mode=reset",
-        probe: NOTHING,
-        reason: &["reset", "closed"],
-    },
-    Illness {
-        name: "the probe is closed without an answer",
-        clause: "reference 5",
-        fault: "/health?mode=empty",
-        probe: NOTHING,
-        reason: &["closed"],
-    },
-    Illness {
-        name: "the probe gets garbage",
-        clause: "reference 5",
-        fault: "/health?mode=garbage",
-        probe: NOTHING,
-        reason: &["not valid HTTP", "HTTP"],
-    },
-    Illness {
-        name: "the probe's body is truncated",
-        clause: "reference 5 (match)",
-        fault: "/health?mode=truncated",
-        probe: WANTS_BODY,
-        reason: &["closed", "body"],
-    },
-];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let illnesses = ILLNESSES.iter().map(|illness| {
@@ -137,20 +43,28 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         story(
             "all down: 502 at once, with the reason",
             "reference 5",
-            all_down,
+            pools::all_down,
         ),
-        story("an empty pool: 502 at once", "reference 5", empty_pool),
+        story(
+            "an empty pool: 502 at once",
+            "reference 5",
+            pools::empty_pool,
+        ),
         story(
             "minServers members stay in",
             "reference 5 (minServers)",
-            min_servers,
+            pools::min_servers,
         ),
         story(
             "HTTPS: a certificate that expired",
             "reference 5, 8",
-            tls_expires,
+            peers::tls_expires,
         ),
-        story("DNS: a name that goes away", "reference 3", name_goes_away),
+        story(
+            "DNS: a name that goes away",
+            "reference 3",
+            peers::name_goes_away,
+        ),
     ];
     illnesses.chain(others).collect()
 }
@@ -294,234 +208,4 @@ async fn one_success(stage: Stage) -> Result<Told> {
     let probes = backend.probes().await? - before;
     ensure!(probes <= 2, "it took {probes} good probes");
     Ok(Told::Whole)
-}
-
-async fn all_down(stage: Stage) -> Result<Told> {
-    let site = Site::open(&stage, json!({}), false).await?;
-    for (index, backend) in site.backends.iter().enumerate() {
-        backend.fault("/health?status=503").await?;
-        site.wait_for(index, "Down", BOUND + SLACK).await?;
-    }
-    is_502_at_once(&site)
-        .await
-        .map_err(|error| site.explain(error))?;
-    for backend in &site.backends {
-        let seen = backend.requests().await?;
-        ensure!(seen.is_empty(), "{} was sent {seen:?}", backend.name);
-        backend.heal().await?;
-    }
-    site.wait_for(0, "Up", BOUND + SLACK).await?;
-    ensure!(
-        site.get("/").await?.status == 200,
-        "nothing works after the recovery"
-    );
-    Ok(Told::Whole)
-}
-
-async fn is_502_at_once(site: &Site) -> Result<()> {
-    let (answer, took) = timed(site.get("/")).await?;
-    ensure!(answer.status == 502, "{} {}", answer.status, answer.text());
-    ensure!(took < Duration::from_millis(500), "the 502 took {took:?}");
-    ensure!(
-        !answer.values("retry-after").is_empty(),
-        "the 502 has no Retry-After"
-    );
-    ensure!(!answer.text().trim().is_empty(), "the 502 gives no reason");
-    let ((_, answer), took) = timed(site.handshake("/chat")).await?;
-    ensure!(
-        answer.status == 502,
-        "upgrade: {} {}",
-        answer.status,
-        answer.text()
-    );
-    ensure!(
-        took < Duration::from_millis(500),
-        "the upgrade's 502 took {took:?}"
-    );
-    ensure!(
-        !answer.text().trim().is_empty(),
-        "the upgrade's 502 gives no reason"
-    );
-    Ok(())
-}
-
-async fn empty_pool(stage: Stage) -> Result<Told> {
-    let port = free_port()?;
-    let document = Document::new()
-        .with("probes", "quick", quick_probe())
-        .with(
-            "backendHttpSettingsCollection",
-            "settings",
-            crate::harness::document::plain_settings("quick"),
-        )
-        .pool("pool", &[])
-        .http(port, "pool", "settings");
-    let _gateway = Gateway::with_file(&stage.programs, document).await?;
-    let (answer, took) = timed(get(SocketAddr::from(([127, 0, 0, 1], port)), "/")).await?;
-    ensure!(answer.status == 502, "{} {}", answer.status, answer.text());
-    ensure!(took < Duration::from_millis(500), "the 502 took {took:?}");
-    Ok(Told::Whole)
-}
-
-/// Both ill, one of two must stay: requests go on.
-async fn min_servers(stage: Stage) -> Result<Told> {
-    let site = Site::open(&stage, json!({ "minServers": 1 }), false).await?;
-    for backend in &site.backends {
-        backend.fault("/health?status=500").await?;
-    }
-    let probes = site.backends[1].probes().await?;
-    // Three more probes of each are more than the threshold.
-    until("both are ill", 2 * (BOUND + SLACK), async || {
-        Ok((site.backends[1].probes().await? > probes + 3).then_some(()))
-    })
-    .await?;
-    let answer = site.get("/").await?;
-    ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
-    Ok(Told::Whole)
-}
-
-/// A TLS backend that comes back with a certificate whose time is over, and then with a good one.
-async fn tls_expires(stage: Stage) -> Result<Told> {
-    let certificates = &stage.certificates;
-    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let good = certificates.backend();
-    let mut backend = TestBackend::start_at(&stage.programs, "b1", anywhere, Some(&good)).await?;
-    let address = backend.address;
-    let port = free_port()?;
-    let mut probe = quick_probe();
-    probe["protocol"] = json!("Https");
-    let settings = json!({
-        "port": 443,
-        "protocol": "Https",
-        "hostName": crate::harness::certificates::BACKEND_NAME,
-        "requestTimeout": 5,
-        "probe": { "id": "probes/quick" },
-        "trustedRootCertificates": [{ "id": "trustedRootCertificates/root" }],
-    });
-    let document = Document::new()
-        .with(
-            "trustedRootCertificates",
-            "root",
-            json!({ "data": certificates.root }),
-        )
-        .with("probes", "quick", probe)
-        .with("backendHttpSettingsCollection", "settings", settings)
-        .pool("pool", &[address])
-        .http(port, "pool", "settings");
-    let gateway = Gateway::with_file(&stage.programs, document).await?;
-    let front = SocketAddr::from(([127, 0, 0, 1], port));
-    wait_for_health(&gateway, address.port(), "Up", PATIENCE).await?;
-    ensure!(
-        get(front, "/").await?.status == 200,
-        "the good certificate is not accepted"
-    );
-
-    backend.kill().await?;
-    let expired = certificates.expired();
-    let mut backend = TestBackend::start_at(&stage.programs, "b1", address, Some(&expired)).await?;
-    let says = until("the log names the certificate", BOUND + SLACK, async || {
-        let target = gateway.admin.target(address.port()).await?;
-        let expired = target.reason.to_lowercase().contains("expired");
-        Ok((target.health == "Down" && expired).then_some(()))
-    });
-    says.await?;
-    ensure!(
-        get(front, "/").await?.status == 502,
-        "an expired certificate is accepted"
-    );
-
-    backend.kill().await?;
-    let _backend = TestBackend::start_at(&stage.programs, "b1", address, Some(&good)).await?;
-    wait_for_health(&gateway, address.port(), "Up", BOUND + SLACK).await?;
-    ensure!(
-        get(front, "/").await?.status == 200,
-        "it does not come back"
-    );
-    Ok(Told::Whole)
-}
-
-/// The gateway gets a resolver of its own by a mount namespace; where that cannot be had, this is
-/// not told.
-async fn name_goes_away(stage: Stage) -> Result<Told> {
-    let server_at = SocketAddr::from(([127, 0, 0, 153], 53));
-    let Ok(names) = NameServer::start(server_at, Ipv4Addr::LOCALHOST).await else {
-        return Ok(Told::NotHere(format!("cannot listen on {server_at}")));
-    };
-    let folder = tempfile::tempdir()?;
-    let resolv = folder.path().join("resolv.conf");
-    std::fs::write(
-        &resolv,
-        format!("nameserver {}\noptions timeout:1\n", server_at.ip()),
-    )?;
-    let Some(wrapper) = own_resolver(&resolv).await else {
-        return Ok(Told::NotHere(
-            "no mount namespace can be made here".to_owned(),
-        ));
-    };
-    let backend = TestBackend::start(&stage.programs, "b1").await?;
-    let port = free_port()?;
-    let member = json!({ "fqdn": "member.backend.test", "port": backend.address.port() });
-    let document = Document::new()
-        .with("probes", "quick", quick_probe())
-        .with(
-            "backendHttpSettingsCollection",
-            "settings",
-            crate::harness::document::plain_settings("quick"),
-        )
-        .with(
-            "backendAddressPools",
-            "pool",
-            json!({ "backendAddresses": [member] }),
-        )
-        .http(port, "pool", "settings");
-    let gateway = Gateway::with_file_in(&stage.programs, document, Some(&wrapper)).await?;
-    let front = SocketAddr::from(([127, 0, 0, 1], port));
-    until("the name is served", BOUND + SLACK, async || {
-        Ok((get(front, "/").await?.status == 200).then_some(()))
-    })
-    .await?;
-    // The name goes: its TTL is a second, the last good answer stays, so requests go on.
-    names.set(None);
-    let probes = backend.probes().await?;
-    until(
-        "probes go on past the TTL",
-        2 * (BOUND + SLACK),
-        async || Ok((backend.probes().await? > probes + 3).then_some(())),
-    )
-    .await?;
-    ensure!(
-        get(front, "/").await?.status == 200,
-        "the last good answer was dropped"
-    );
-    // The name moves to where nobody listens: out, with the reason.
-    names.set(Some(Ipv4Addr::new(127, 0, 0, 154)));
-    until("the moved name is down", 2 * (BOUND + SLACK), async || {
-        Ok((get(front, "/").await?.status == 502).then_some(()))
-    })
-    .await?;
-    let targets = gateway.admin.targets().await?;
-    let down = targets
-        .iter()
-        .any(|target| target.health == "Down" && !target.reason.is_empty());
-    ensure!(down, "no target is down: {targets:?}");
-    names.set(Some(Ipv4Addr::LOCALHOST));
-    until("the name is back", 2 * (BOUND + SLACK), async || {
-        Ok((get(front, "/").await?.status == 200).then_some(()))
-    })
-    .await?;
-    Ok(Told::Whole)
-}
-
-/// A command that becomes another one which sees `resolv` as `/etc/resolv.conf`.
-async fn own_resolver(resolv: &std::path::Path) -> Option<Vec<String>> {
-    let script = format!(
-        "mount --bind '{}' /etc/resolv.conf && exec \"$@\"",
-        resolv.display()
-    );
-    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"]
-        .map(str::to_owned)
-        .to_vec();
-    let mut trial = tokio::process::Command::new(&wrapper[0]);
-    let trial = trial.args(&wrapper[1..]).arg("true").output().await.ok()?;
-    trial.status.success().then_some(wrapper)
 }
