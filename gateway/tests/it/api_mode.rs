@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 use tempfile::tempdir;
 
@@ -171,6 +174,66 @@ fn an_api_on_the_network_speaks_tls_and_asks_for_the_token() {
     let renewed = write_listener_certificate(&certificate);
     gateway.signal(Signal::HUP);
     eventually("the renewed certificate", || status(&renewed, right));
+}
+
+#[test]
+fn keys_are_kept_apart_never_shown_and_there_after_a_crash() {
+    let folder = tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let state = folder.path().to_str().unwrap();
+    let gateway = Gateway::start_run(admin, &["--state", state]);
+    eventually("the API", || get(admin, "/healthz"));
+    let pfx = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../gateway-net/src/certificates/fixtures/aes.pfx");
+    let data = STANDARD.encode(fs::read(pfx).unwrap());
+    let certificate = format!(
+        r#""sslCertificates": [{{"name": "site", "properties":
+            {{"data": "{data}", "password": "Passw0rd"}}}}], "httpListeners""#
+    );
+    let secure = r#""protocol": "Https", "sslCertificate": {"id": "site"}}}"#;
+    let document = document(port, &[])
+        .replace(r#""httpListeners""#, &certificate)
+        .replace("\"protocol\": \"Http\"\n    }}", secure);
+    let created = put(admin, "/v1/config", &document).unwrap();
+    assert_eq!(created.status, 201, "{}", created.body);
+
+    let shown = get(admin, "/v1/config").unwrap().body;
+    let database = fs::read(folder.path().join("gateway.redb")).unwrap();
+    for secret in [&data[..40], "Passw0rd"] {
+        assert!(!shown.contains(secret) && !created.body.contains(secret));
+        assert!(
+            !database
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes())
+        );
+    }
+    let files: Vec<_> = fs::read_dir(folder.path().join("secrets"))
+        .unwrap()
+        .collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+
+    // What GET shows can be PUT: the certificate keeps its key.
+    let again = put(admin, "/v1/config", &shown).unwrap();
+    assert_eq!(again.status, 200, "{}", again.body);
+    gateway.kill_nine();
+    let _gateway = Gateway::run(admin, &["--state", state]);
+    assert_eq!(get(admin, "/v1/config").unwrap().body, shown);
+}
+
+#[test]
+fn members_are_found_by_name() {
+    let backends = Backends::named(["one"]);
+    let folder = tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let _gateway = Gateway::start_run(admin, &["--state", folder.path().to_str().unwrap()]);
+    eventually("the API", || get(admin, "/healthz"));
+    let by_name = document(port, &[backends.address(0)]).replace(
+        r#""ipAddress": "127.0.0.1", "port""#,
+        r#""fqdn": "localhost", "port""#,
+    );
+    assert!(by_name.contains("fqdn"));
+    assert_eq!(put(admin, "/v1/config", &by_name).unwrap().status, 201);
+    assert_eq!(get(port, "/").unwrap().body, "one answers GET /\n");
 }
 
 #[test]
