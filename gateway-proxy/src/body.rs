@@ -131,11 +131,14 @@ fn reason(error: &hyper::Error) -> BodyFailure {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(level) = source {
         if let Some(io) = level.downcast_ref::<std::io::Error>() {
-            return match io.kind() {
-                std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => {
-                    BodyFailure::Broken
-                }
-                _ => BodyFailure::Gone,
+            let bad_framing = matches!(
+                io.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput
+            );
+            return if bad_framing {
+                BodyFailure::Broken
+            } else {
+                BodyFailure::Gone
             };
         }
         source = level.source();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gateway_core::snapshot::{Route, Target};
+use gateway_core::snapshot::{Backend, Route, Target};
 use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -25,7 +25,9 @@ pub(crate) struct Exchange {
     trace_id: TraceId,
     speaks_1_0: bool,
     route: Option<usize>,
-    target: Option<Arc<Target>>,
+    /// The backend's place in the snapshot, and the target's in it: an `Arc` of the target would be
+    /// counted on a cache line that all workers share.
+    target: Option<(usize, usize)>,
     upload: Option<Rc<Upload>>,
     status: Option<StatusCode>,
     error: Option<(&'static str, crate::error::Side)>,
@@ -102,10 +104,19 @@ impl Exchange {
     }
 
     /// A target is asked; the one before it is not any more.
-    pub(crate) fn chose(&mut self, target: &Arc<Target>) {
+    pub(crate) fn chose(&mut self, backend: &Backend, target: &Arc<Target>) {
         self.release_target();
+        let targets = backend.targets.iter();
+        let place = targets
+            .enumerate()
+            .find(|(_, known)| Arc::ptr_eq(known, target));
+        self.target = place.map(|(place, _)| (backend.index, place));
         target.load.of(self.context.worker.index).request_started();
-        self.target = Some(Arc::clone(target));
+    }
+
+    fn target(&self) -> Option<&Target> {
+        let (backend, target) = self.target?;
+        Some(&self.view.snapshot.backends[backend].targets[target])
     }
 
     pub(crate) fn retried(&mut self) {
@@ -146,15 +157,16 @@ impl Exchange {
     }
 
     fn release_target(&mut self) {
-        if let Some(target) = self.target.take() {
+        if let Some(target) = self.target() {
             target.load.of(self.context.worker.index).request_ended();
         }
+        self.target = None;
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let target = self.target.as_ref().map(|target| target.address);
+        let target = self.target().map(|target| target.address);
         self.release_target();
         self.context.watch.request_ends();
         if !self.complete && self.error.is_none() {

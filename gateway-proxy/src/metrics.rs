@@ -2,10 +2,14 @@
 //!
 //! Labels come from the configuration, never from a request.
 
+mod export;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
+
+pub(crate) use export::Export;
 
 use crate::error::Side;
 use crate::tunnel::{EndCause, TunnelEnd};
@@ -25,10 +29,6 @@ pub(crate) struct Count(AtomicU64);
 impl Count {
     pub(crate) fn add(&self, by: u64) {
         self.0.store(self.get().wrapping_add(by), Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, to: u64) {
-        self.0.store(to, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

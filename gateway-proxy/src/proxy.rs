@@ -10,13 +10,14 @@ use gateway_core::snapshot::{
     CompileOptions, EndpointId, Generation, PerWorker, Resolutions, Revision, Snapshot, compile,
 };
 use gateway_net::material::Material;
+use prometheus_client::registry::Registry;
 use socket2::Socket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access_log::AccessSink;
 use crate::limits::{ConnectionBudget, HandshakeRate};
 use crate::listener;
-use crate::metrics::WorkerCounts;
+use crate::metrics::{Export, WorkerCounts};
 use crate::tls::TlsShared;
 use crate::tunnel::TunnelsByClient;
 use crate::view::Published;
@@ -113,6 +114,12 @@ impl Proxy {
             })
             .collect::<std::io::Result<_>>()?;
         Ok(Self { shared, workers })
+    }
+
+    /// Shows what the workers count, from now on.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let export = Export(Arc::clone(&self.shared));
+        registry.register_collector(Box::new(export));
     }
 
     /// Binds what is new in `snapshot`, one `SO_REUSEPORT` socket per worker, without listening.

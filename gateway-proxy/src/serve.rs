@@ -131,7 +131,7 @@ fn to_backend(
     } else {
         let upload = Upload::new(std::time::Instant::now());
         let (gate, opener) = checked.expects_continue.then(expect::gate).unzip();
-        let patience = context.limits().request_body_timeout;
+        let patience = context.worker.view().snapshot.limits.request_body_timeout;
         let body = RequestBody::streaming(body, gate, Rc::clone(&upload), patience);
         (body, upload, opener)
     };
@@ -178,7 +178,7 @@ async fn send_to_some_target<'r>(
                 None => return Err(no_target(route, reason)),
             },
         };
-        exchange.chose(target);
+        exchange.chose(backend, target);
         address_to(&mut request, route, target, exchange);
         let tls = exchange.view().backend_tls(backend, target, checked.host());
         let fresh = tried.is_some() || last.is_some();

@@ -11,6 +11,6 @@ mod set;
 
 pub(crate) use driver::TunnelAbout;
 pub(crate) use leg::Leg;
-pub(crate) use machine::{EndCause, Side, Traffic, TunnelEnd};
+pub(crate) use machine::{EndCause, Side, TunnelEnd};
 pub(crate) use per_client::{ClientPermit, TunnelsByClient};
 pub(crate) use set::TunnelSet;

@@ -70,7 +70,13 @@ pub(crate) async fn send(
                 }
             },
         };
-        pool.count(reused);
+        let counts = context.worker.metrics();
+        let count = if reused {
+            &counts.backend_reused
+        } else {
+            &counts.backend_opened
+        };
+        count.add(1);
         let spare = reused.then(|| Spare::of(&request)).flatten();
         let asked = Instant::now();
         let answer = connection.send(request);

@@ -113,7 +113,7 @@ impl Worker {
                     }
                     None => return,
                 },
-                _ = sweep.tick() => self.sweep(),
+                _ = sweep.tick() => self.pool.sweep(Instant::now(), None),
             }
         }
     }
@@ -184,6 +184,8 @@ impl Worker {
         let all = self.listeners.borrow().keys().copied().collect();
         self.stop_listening(all).await;
         self.connections.close();
+        let (connections, tunnels) = (self.connections.len(), self.tunnels.len());
+        tracing::info!(worker = self.index, connections, tunnels, "draining");
         let end = tokio::time::Instant::now() + deadline;
         let ended = async {
             tokio::join!(self.connections.wait(), self.tunnels.drain_all(deadline));
@@ -193,11 +195,6 @@ impl Worker {
         };
         // What is left after the deadline is cut when the worker ends.
         let _ = tokio::time::timeout_at(end + LAST_WORDS, ended).await;
-    }
-
-    fn sweep(&self) {
-        self.pool.sweep(Instant::now(), None);
-        self.pool.report(self.metrics());
     }
 
     /// Serves a connection that was accepted at `endpoint`, as a task of its own.

@@ -1,6 +1,6 @@
 //! Idle connections of one worker, by (pool, settings, target): bounded, the last used first.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use gateway_net::dial::BackendTlsName;
 
 use super::connection::BackendConnection;
-use crate::metrics::WorkerCounts;
 
 /// How long a connection may lie idle. Most servers wait at least as long; one that does not is found
 /// out before its connection is used.
@@ -21,8 +20,6 @@ const MAX_IDLE: usize = 256;
 pub(crate) struct Pool {
     /// By the id of the target's health cell, which names (pool, settings, target).
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
-    opened: Cell<u64>,
-    reused: Cell<u64>,
 }
 
 struct Idle {
@@ -75,18 +72,6 @@ impl Pool {
             });
             !list.is_empty()
         });
-    }
-
-    /// Shows the counts to whoever looks.
-    pub(crate) fn report(&self, counts: &WorkerCounts) {
-        counts.backend_opened.set(self.opened.get());
-        counts.backend_reused.set(self.reused.get());
-    }
-
-    /// Counts a connection that was put to use.
-    pub(crate) fn count(&self, reused: bool) {
-        let counter = if reused { &self.reused } else { &self.opened };
-        counter.set(counter.get() + 1);
     }
 }
 

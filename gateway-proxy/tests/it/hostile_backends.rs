@@ -1,6 +1,6 @@
 //! Backends that fail, lie or leave.
 
-use crate::harness::{Backend, Gateway, eventually, free_port, settings};
+use crate::harness::{Backend, Gateway, PATIENCE, eventually, free_port, settings};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -162,16 +162,22 @@ fn a_post_is_never_sent_twice() {
 
 #[test]
 fn an_old_connection_that_has_closed_is_noticed_before_it_is_used() {
-    let backend = Backend::start(|mut peer| {
+    let (closed, seen_closed) = std::sync::mpsc::channel();
+    let closed = std::sync::Mutex::new(closed);
+    let backend = Backend::start(move |mut peer| {
         peer.request();
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // The gateway has seen the end when it ends its own side.
+        peer.drain();
+        closed.lock().unwrap().send(()).unwrap();
     });
     let gateway = Gateway::start(&[backend.address]);
     for count in 1..=3 {
         // A POST, since it may not be sent twice.
         assert!(gateway.ask(POST).ends_with("ok"));
         assert_eq!(backend.connections(), count);
-        std::thread::sleep(Duration::from_millis(20));
+        seen_closed.recv_timeout(PATIENCE).unwrap();
     }
 }
 

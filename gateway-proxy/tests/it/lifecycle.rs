@@ -225,3 +225,33 @@ fn a_client_that_left_is_499() {
         text()
     );
 }
+
+#[test]
+fn what_is_counted_can_be_scraped() {
+    let backend = Backend::ok();
+    let gateway = Gateway::start(&[backend.address]);
+    gateway.ask(GET);
+    gateway.ask(GET);
+    gateway.ask("GET / HTTP/1.1\r\n\r\n");
+    let mut registry = prometheus_client::registry::Registry::default();
+    gateway.proxy.register_metrics(&mut registry);
+    let scrape = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    };
+    eventually("no connection", || {
+        scrape().contains("gateway_connections_active 0\n")
+    });
+    let text = scrape();
+    for line in [
+        "http_server_request_duration_seconds_count{listener=\"listener\",rule=\"rule\",pool=\"pool\",status=\"2xx\"} 2\n",
+        "http_client_requests_total{connection=\"new\"} 1\n",
+        "http_client_requests_total{connection=\"reused\"} 1\n",
+        "gateway_request_failures_total{side=\"client\"} 1\n",
+        "gateway_connections_accepted_total 3\n",
+        "gateway_tunnels_active{pool=\"pool\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
