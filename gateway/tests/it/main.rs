@@ -7,5 +7,6 @@ mod check;
 mod demo;
 mod examples;
 mod file_mode;
+mod metrics;
 mod refusals;
 mod support;
