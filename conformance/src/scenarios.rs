@@ -5,6 +5,7 @@ mod eviction;
 mod handshake;
 mod hostile;
 mod http;
+mod lifetime;
 mod reconfiguration;
 mod rows;
 
@@ -15,6 +16,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = handshake::scenarios();
     all.extend(http::scenarios());
     all.extend(hostile::scenarios());
+    all.extend(lifetime::scenarios());
     all.extend(bounds::scenarios());
     all.extend(eviction::scenarios());
     all.extend(reconfiguration::scenarios());

@@ -87,14 +87,7 @@ impl Site {
 
     /// The answer to a handshake, whatever it is.
     pub(crate) async fn handshake(&self, path: &str) -> Result<(Wire, Answer)> {
-        let mut wire = Wire::plain(self.address).await?;
-        wire.send(format!("GET {path} HTTP/1.1\r\n{HANDSHAKE}").as_bytes())
-            .await?;
-        let answer = wire
-            .answer(false)
-            .await?
-            .context("no answer to the handshake")?;
-        Ok((wire, answer))
+        handshake(self.address, path).await
     }
 
     /// What went wrong, with what the gateway said last.
@@ -136,6 +129,15 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Answer> {
     wire.send(head.as_bytes()).await?;
     let answer = wire.answer(false).await?;
     answer.with_context(|| format!("no answer to GET {path}"))
+}
+
+/// A handshake on a connection of its own, and its answer.
+pub(crate) async fn handshake(address: SocketAddr, path: &str) -> Result<(Wire, Answer)> {
+    let mut wire = Wire::plain(address).await?;
+    let head = format!("GET {path} HTTP/1.1\r\n{HANDSHAKE}");
+    wire.send(head.as_bytes()).await?;
+    let answer = wire.answer(false).await?;
+    Ok((wire, answer.context("no answer to the handshake")?))
 }
 
 /// Which backend answered.

@@ -1,6 +1,8 @@
 //! The configuration changes while connections are open: what a change does not name does not
 //! notice it, what it removes is drained, and nothing that was accepted is lost in a crash.
 
+mod listeners;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,6 +38,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "requests in flight finish at a removed target",
             "design 5",
             requests_finish,
+        ),
+        story(
+            "a listener comes and goes",
+            "design 4",
+            listeners::come_and_go,
         ),
         story("a refused PUT changes nothing", "design 4", refused_put),
         story("a stale If-Match gets 412", "design 7", stale_precondition),
