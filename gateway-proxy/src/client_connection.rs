@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::{RequestBody, Upload};
 use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
+use crate::error::Side;
 use crate::forwarded_headers::client_value;
 use crate::limits::ConnectionPermit;
 use crate::proxy_protocol::{self, ProxyProtocolError};
@@ -279,7 +280,13 @@ impl<D: Future<Output = ()>> Driver<'_, D> {
         if let Poll::Ready(result) = Pin::new(connection).poll(cx) {
             return Poll::Ready(match result {
                 Ok(()) => Ended::Closed,
-                Err(_) => Ended::Broken,
+                Err(error) => {
+                    // A head that hyper refused by itself never became a request.
+                    if error.is_parse() {
+                        self.context.worker.metrics().failed(Side::Client);
+                    }
+                    Ended::Broken
+                }
             });
         }
         if self.drains_since.is_none() && self.drained.as_mut().poll(cx).is_ready() {
@@ -300,6 +307,7 @@ impl<D: Future<Output = ()>> Driver<'_, D> {
         }
         match self.timer.poll_at(cx, deadline) {
             Poll::Ready(()) if watch.phase() == Phase::Head && self.drains_since.is_none() => {
+                self.context.worker.metrics().failed(Side::Client);
                 Poll::Ready(Ended::HeadTimeout)
             }
             Poll::Ready(()) => Poll::Ready(Ended::Idle),

@@ -51,3 +51,19 @@ fn nobody_in_the_pool_is_502_with_a_reason() {
     let reason = "no healthy target in pool pool: the pool has no members\n";
     assert!(answer.ends_with(reason), "{answer}");
 }
+
+#[test]
+fn a_connection_is_used_again_after_chunks_and_after_bodies_both_ways() {
+    let backend = Backend::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3\r\nay!\r\n0\r\n\r\n",
+    );
+    let gateway = Gateway::start(&[backend.address]);
+    for _ in 0..3 {
+        let answer = gateway.ask(
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        );
+        assert!(answer.ends_with("0\r\n\r\n"), "{answer}");
+    }
+    assert_eq!((backend.requests(), backend.connections()), (3, 1));
+}

@@ -233,6 +233,7 @@ fn what_is_counted_can_be_scraped() {
     gateway.ask(GET);
     gateway.ask(GET);
     gateway.ask("GET / HTTP/1.1\r\n\r\n");
+    gateway.ask("GET / HTTP/1.1\r\nHost : a\r\n\r\n");
     let mut registry = prometheus_client::registry::Registry::default();
     gateway.proxy.register_metrics(&mut registry);
     let scrape = || {
@@ -248,8 +249,8 @@ fn what_is_counted_can_be_scraped() {
         "http_server_request_duration_seconds_count{listener=\"listener\",rule=\"rule\",pool=\"pool\",status=\"2xx\"} 2\n",
         "http_client_requests_total{connection=\"new\"} 1\n",
         "http_client_requests_total{connection=\"reused\"} 1\n",
-        "gateway_request_failures_total{side=\"client\"} 1\n",
-        "gateway_connections_accepted_total 3\n",
+        "gateway_request_failures_total{side=\"client\"} 2\n",
+        "gateway_connections_accepted_total 4\n",
         "gateway_tunnels_active{pool=\"pool\"} 0\n",
     ] {
         assert!(text.contains(line), "{line} in {text}");
