@@ -96,6 +96,7 @@ impl Process {
             access_log,
         });
         let proxy = Arc::new(proxy.map_err(part("workers"))?);
+        proxy.register_metrics(&mut registry);
         let plane = DataPlane {
             proxy: Arc::clone(&proxy),
             prober: prober.clone(),
