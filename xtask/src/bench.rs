@@ -79,9 +79,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             }
         }
     }
+    drop(proxies);
     if options.tunnels > 0 {
-        for (proxy, figures) in proxies.iter().zip(&mut figures) {
-            let memory = load::idle(proxy, &tools.websocket_load, options.tunnels, &cores)?;
+        for (kind, figures) in kinds.iter().zip(&mut figures) {
+            // A new process: what the load above has left on the heap would be used again for
+            // nothing.
+            let proxy = Proxy::start(*kind, &gateway, backend.port, &cores)?;
+            let memory = load::idle(&proxy, &tools.websocket_load, options.tunnels, &cores)?;
             println!("{:<16} {memory:.1} KiB per idle tunnel", proxy.label);
             figures.idle = Some(memory);
         }

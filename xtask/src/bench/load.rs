@@ -120,7 +120,11 @@ fn parse_load(text: &str, cpu: Duration) -> Option<Sample> {
 
 /// KiB of resident memory that each of `tunnels` idle tunnels adds, after one message each.
 pub(super) fn idle(proxy: &Proxy, program: &Path, tunnels: u32, cores: &Cores) -> Result<f64> {
-    let before = proxy.child.resident_kib()?;
+    // What the first connections cost once is not a tunnel's.
+    let mut first = cores.beside(program);
+    first.args(["--connect", &proxy.address(), "--seconds", "1"]);
+    output(first.args(["--connections", "8"]))?;
+    let before = settled_kib(proxy)?;
     let mut load = cores
         .beside(program)
         .args(["--connect", &proxy.address(), "--seconds", "0"])
