@@ -132,7 +132,23 @@ impl AdminListener {
         self.certificate.clone()
     }
 
-    /// Serves until `shutdown`, in `tasks`.
+    /// Serves the health listener, if there is one, until `shutdown`, in `tasks`.
+    pub(crate) fn serve_health<C: Control>(
+        &mut self,
+        control: &Arc<C>,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) {
+        let Some(listener) = self.health.take() else {
+            return;
+        };
+        log_listening("health", listener.local_addr());
+        let router = health_router(Arc::clone(control));
+        let limits = ServeLimits::default();
+        tasks.spawn(serve(listener, None, router, limits, shutdown.clone()));
+    }
+
+    /// Serves the API until `shutdown`, in `tasks`.
     pub(crate) fn serve<C: Control>(
         self,
         control: &Arc<C>,
@@ -140,17 +156,6 @@ impl AdminListener {
         shutdown: &CancellationToken,
     ) {
         let limits = ServeLimits::default();
-        if let Some(health) = self.health {
-            let router = health_router(Arc::clone(control));
-            log_listening("health", health.local_addr());
-            tasks.spawn(serve(
-                health,
-                None,
-                router,
-                limits.clone(),
-                shutdown.clone(),
-            ));
-        }
         let router = router(Arc::clone(control), self.options);
         let shutdown = shutdown.clone();
         match self.socket {

@@ -117,9 +117,12 @@ impl Process {
         });
         let tasks = TaskTracker::new();
         let (stop_supervisor, stop_admin) = (CancellationToken::new(), CancellationToken::new());
-        let admin_certificate = options.admin.certificate();
-        options.admin.serve(&control, &tasks, &stop_admin);
+        let mut admin = options.admin;
+        let admin_certificate = admin.certificate();
+        admin.serve_health(&control, &tasks, &stop_admin);
         supervisor.start().await?;
+        // Not before: it would tell that there is no configuration.
+        admin.serve(&control, &tasks, &stop_admin);
         tasks.spawn(supervisor.run(incoming, stop_supervisor.clone()));
         phase.send_replace(Phase::Serving);
         service_manager::ready();
