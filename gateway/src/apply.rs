@@ -134,6 +134,15 @@ impl DataPlane {
             generation,
             plan.revision,
         ));
+        if let Some(unserved) = snapshot.unserved.first() {
+            return Err(ApplyError::Bind {
+                address: unserved.bind.to_string(),
+                reason: format!(
+                    "{unserved}; map them to different ports with --map-port, or to different \
+                     addresses with --map-address"
+                ),
+            });
+        }
         let prepared = self
             .proxy
             .prepare(Arc::clone(&snapshot), Arc::clone(&material))

@@ -78,6 +78,42 @@ fn a_stale_tag_is_refused_and_a_no_op_is_no_revision() {
 }
 
 #[test]
+fn listeners_that_a_map_joins_are_refused_where_they_speak_otherwise() {
+    let folder = tempdir().unwrap();
+    let (port, other, admin) = (free_port(), free_port(), free_port());
+    let state = folder.path().to_str().unwrap();
+    let joined = format!("{other}={port}");
+    let _gateway = Gateway::start_run(admin, &["--state", state, "--map-port", &joined]);
+    eventually("the API", || get(admin, "/healthz"));
+    assert_eq!(
+        put(admin, "/v1/config", &document(port, &[]))
+            .unwrap()
+            .status,
+        201
+    );
+    let body = format!(r#"{{"properties": {{"port": {other}}}}}"#);
+    assert_eq!(
+        put(admin, "/v1/frontendPorts/second", &body)
+            .unwrap()
+            .status,
+        201
+    );
+
+    let second = r#"{"properties": {"frontendIPConfiguration": {"id": "local"},
+        "frontendPort": {"id": "second"}, "protocol": "Http", "proxyProtocol": true}}"#;
+    let refused = put(admin, "/v1/httpListeners/second", second).unwrap();
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(
+        refused.body.contains("listener second and listener web")
+            || refused.body.contains("listener web and listener second"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(revision(admin), 2, "what was live stays");
+    assert_eq!(get(port, "/").unwrap().status, 502);
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_is_refused_in_its_place() {
     let folder = tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
