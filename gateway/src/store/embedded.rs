@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway_core::snapshot::Revision;
@@ -53,11 +53,38 @@ struct Record {
 pub(crate) struct EmbeddedStore(Arc<Open>);
 
 struct Open {
-    database: Database,
+    database: Mutex<Slot>,
     path: PathBuf,
     secrets: SecretDirectory,
     /// Unlocked when it is closed, by us or by the kernel.
     _lock: File,
+}
+
+/// The database, as far as it can be used.
+struct Slot {
+    /// `None` after it failed: redb refuses everything after a full disk until it is opened anew.
+    database: Option<Database>,
+    /// The last commit failed, and may have reached the disk all the same. Nobody was told so.
+    in_doubt: bool,
+}
+
+impl Slot {
+    /// Lets `work` use the database of `path`; one that fails is closed, and opened by the next.
+    fn with<T>(
+        &mut self,
+        path: &Path,
+        work: impl FnOnce(&Database) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open_database(path)?,
+        };
+        let outcome = work(&database);
+        if !matches!(outcome, Err(Failure::Database(_))) {
+            self.database = Some(database);
+        }
+        outcome.map_err(|failure| explain(path, failure))
+    }
 }
 
 impl EmbeddedStore {
@@ -74,7 +101,10 @@ impl EmbeddedStore {
         };
         sync_directory(directory)?;
         let open = Open {
-            database,
+            database: Mutex::new(Slot {
+                database: Some(database),
+                in_doubt: false,
+            }),
             path,
             secrets,
             _lock: lock,
@@ -124,9 +154,7 @@ impl Open {
             document: draft.document.clone(),
         })?;
         let revision = Revision(expected.0 + 1);
-        let trimmed = self
-            .insert(expected, revision, &record)
-            .map_err(|failure| self.explain(failure))?;
+        let trimmed = self.insert(expected, revision, &record)?;
         // The revision is committed: a sweep that fails now must not say otherwise.
         if trimmed && let Err(error) = self.sweep_secrets() {
             tracing::warn!(
@@ -143,31 +171,34 @@ impl Open {
         expected: Revision,
         revision: Revision,
         record: &[u8],
-    ) -> Result<bool, Failure> {
-        let mut write = self.database.begin_write()?;
-        write.set_durability(Durability::Immediate)?;
-        let trimmed;
-        {
-            let mut revisions = write.open_table(REVISIONS)?;
-            let mut facts = write.open_table(FACTS)?;
-            let actual = Revision(revisions.last()?.map_or(0, |(key, _)| key.value()));
-            if actual != expected {
-                return Err(Failure::Conflict { expected, actual });
-            }
-            let before = facts.get(FACT_HISTORY_BYTES)?.map_or(0, |v| v.value());
-            revisions.insert(revision.0, record)?;
-            let after = trim(&mut revisions, before + record.len() as u64)?;
-            trimmed = after < before + record.len() as u64;
-            facts.insert(FACT_HISTORY_BYTES, after)?;
-        }
-        write.commit()?;
-        Ok(trimmed)
+    ) -> Result<bool, StoreError> {
+        let mut slot = self.slot();
+        let in_doubt = slot.in_doubt;
+        let inserted = slot.with(&self.path, |database| {
+            insert(database, expected, revision, record, in_doubt)
+        });
+        slot.in_doubt = match &inserted {
+            Ok(_) => false,
+            Err(StoreError::Conflict { .. }) => in_doubt,
+            Err(_) => true,
+        };
+        inserted
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // A panic while it was held has taken the database out of it, or has not touched it.
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_database<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        self.slot().with(&self.path, work)
     }
 
     fn read(&self, revision: Option<Revision>) -> Result<Option<StoredRevision>, StoreError> {
-        let found = self
-            .record(revision)
-            .map_err(|failure| self.explain(failure))?;
+        let found = self.with_database(|database| record(database, revision))?;
         let Some((revision, bytes)) = found else {
             return Ok(None);
         };
@@ -184,18 +215,6 @@ impl Open {
         }))
     }
 
-    fn record(&self, revision: Option<Revision>) -> Result<Option<(Revision, Vec<u8>)>, Failure> {
-        let revisions = self.database.begin_read()?.open_table(REVISIONS)?;
-        Ok(match revision {
-            Some(revision) => revisions
-                .get(revision.0)?
-                .map(|value| (revision, value.value().to_vec())),
-            None => revisions
-                .last()?
-                .map(|(key, value)| (Revision(key.value()), value.value().to_vec())),
-        })
-    }
-
     fn history(&self) -> Result<Vec<HistoryEntry>, StoreError> {
         let entry = |revision, record: Record| HistoryEntry {
             revision,
@@ -209,16 +228,15 @@ impl Open {
     }
 
     fn records(&self) -> Result<Vec<(Revision, Record)>, StoreError> {
-        let read = || -> Result<Vec<(Revision, Vec<u8>)>, Failure> {
-            let revisions = self.database.begin_read()?.open_table(REVISIONS)?;
+        let rows = self.with_database(|database| {
+            let revisions = database.begin_read()?.open_table(REVISIONS)?;
             let mut all = Vec::new();
             for entry in revisions.iter()? {
                 let (key, value) = entry?;
                 all.push((Revision(key.value()), value.value().to_vec()));
             }
             Ok(all)
-        };
-        let rows = read().map_err(|failure| self.explain(failure))?;
+        })?;
         rows.into_iter()
             .map(|(revision, bytes)| Ok((revision, self.decode(&bytes)?)))
             .collect()
@@ -234,11 +252,11 @@ impl Open {
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
-        let read = || -> Result<Option<u64>, Failure> {
-            let facts = self.database.begin_read()?.open_table(FACTS)?;
+        let found = self.with_database(|database| {
+            let facts = database.begin_read()?.open_table(FACTS)?;
             Ok(facts.get(FACT_FORMAT)?.map(|found| found.value()))
-        };
-        match read().map_err(|failure| self.explain(failure))? {
+        })?;
+        match found {
             Some(FORMAT) => Ok(()),
             Some(found) => Err(StoreError::Format {
                 path: self.path.clone(),
@@ -270,10 +288,54 @@ impl Open {
             reason: reason.to_owned(),
         }
     }
+}
 
-    fn explain(&self, failure: Failure) -> StoreError {
-        explain(&self.path, failure)
+/// Puts `record` after revision `expected`; returns whether older revisions had to go. Where the
+/// last commit is `in_doubt`, what it left behind goes first.
+fn insert(
+    database: &Database,
+    expected: Revision,
+    revision: Revision,
+    record: &[u8],
+    in_doubt: bool,
+) -> Result<bool, Failure> {
+    let mut write = database.begin_write()?;
+    write.set_durability(Durability::Immediate)?;
+    let trimmed;
+    {
+        let mut revisions = write.open_table(REVISIONS)?;
+        let mut facts = write.open_table(FACTS)?;
+        let mut before = facts.get(FACT_HISTORY_BYTES)?.map_or(0, |v| v.value());
+        if in_doubt && let Some(left) = revisions.remove(revision.0)? {
+            before = before.saturating_sub(left.value().len() as u64);
+        }
+        let actual = Revision(revisions.last()?.map_or(0, |(key, _)| key.value()));
+        if actual != expected {
+            return Err(Failure::Conflict { expected, actual });
+        }
+        revisions.insert(revision.0, record)?;
+        let after = trim(&mut revisions, before + record.len() as u64)?;
+        trimmed = after < before + record.len() as u64;
+        facts.insert(FACT_HISTORY_BYTES, after)?;
     }
+    write.commit()?;
+    Ok(trimmed)
+}
+
+/// One revision, or the latest.
+fn record(
+    database: &Database,
+    revision: Option<Revision>,
+) -> Result<Option<(Revision, Vec<u8>)>, Failure> {
+    let revisions = database.begin_read()?.open_table(REVISIONS)?;
+    Ok(match revision {
+        Some(revision) => revisions
+            .get(revision.0)?
+            .map(|value| (revision, value.value().to_vec())),
+        None => revisions
+            .last()?
+            .map(|(key, value)| (Revision(key.value()), value.value().to_vec())),
+    })
 }
 
 /// Removes the oldest revisions until the history is within its bounds; returns its bytes.
@@ -397,5 +459,38 @@ fn explain(path: &Path, failure: Failure) -> StoreError {
             error @ (redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. }),
         ) => corrupt(error.to_string()),
         Failure::Database(error) => StoreError::Database(Box::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_commit_left_behind_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let EmbeddedStore(open) = EmbeddedStore::open(directory.path()).unwrap();
+        let draft = |document: &str| Draft {
+            document: document.to_owned(),
+            secrets: BTreeMap::new(),
+        };
+        let commit = |after, document| {
+            let committed = open.commit(Revision(after), &draft(document), UNIX_EPOCH);
+            committed.map(|revision| revision.0)
+        };
+        assert_eq!(commit(0, "one").unwrap(), 1);
+        assert_eq!(commit(1, "reached the disk, and failed").unwrap(), 2);
+        *open.slot() = Slot {
+            database: None,
+            in_doubt: true,
+        };
+
+        assert_eq!(commit(1, "two").unwrap(), 2);
+        assert_eq!(open.read(None).unwrap().unwrap().document, "two");
+        let conflict = commit(1, "three").unwrap_err();
+        assert!(
+            matches!(conflict, StoreError::Conflict { .. }),
+            "{conflict}"
+        );
     }
 }

@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use tempfile::tempdir;
 
 use crate::support::{
@@ -111,6 +112,58 @@ fn listeners_that_a_map_joins_are_refused_where_they_speak_otherwise() {
     );
     assert_eq!(revision(admin), 2, "what was live stays");
     assert_eq!(get(port, "/").unwrap().status, 502);
+}
+
+#[test]
+fn a_full_disk_refuses_a_change_and_is_forgotten_when_there_is_room() {
+    let folder = tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let state = folder.path().to_str().unwrap();
+    let address = format!("127.0.0.1:{admin}");
+    // A file that may not grow stands in for the disk: writing fails in the same place.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]);
+    shell.arg(env!("CARGO_BIN_EXE_gateway"));
+    shell.args(["run", "--state", state, "--admin", &address]);
+    let gateway = Gateway::spawn(shell);
+    eventually("the API", || get(admin, "/healthz"));
+    let change = |number: usize| {
+        let filler = number.to_string().repeat(3000);
+        let tagged = document(port, &[]).replacen(
+            r#""name": "test","#,
+            &format!(r#""name": "test", "tags": {{"filler": "{filler}"}},"#),
+            1,
+        );
+        put(admin, "/v1/config", &tagged).unwrap()
+    };
+    assert_eq!(change(1).status, 201);
+
+    let limit_files = |bytes| {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(gateway.id()), Resource::Fsize, limit).unwrap();
+    };
+    let database = folder.path().join("gateway.redb");
+    limit_files(Some(fs::metadata(&database).unwrap().len()));
+    let (acknowledged, refused) = (2..200)
+        .map(|number| (number, change(number)))
+        .find(|(_, answer)| answer.status != 200)
+        .map(|(number, answer)| (number - 1, answer))
+        .unwrap();
+    assert_eq!(refused.status, 500, "{}", refused.body);
+    assert!(refused.body.contains("StoreFailed"), "{}", refused.body);
+    assert_eq!(revision(admin), acknowledged as u64);
+
+    limit_files(None);
+    let taken = change(300);
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    let latest = revision(admin);
+    assert_eq!(latest, acknowledged as u64 + 1);
+    gateway.kill_nine();
+    let _gateway = Gateway::run(admin, &["--state", state]);
+    assert_eq!(revision(admin), latest);
 }
 
 #[test]

@@ -127,9 +127,13 @@ impl Gateway {
         self.output[1].text.lock().unwrap().clone()
     }
 
+    /// The child's process id.
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        kill_process(self.id(), signal).unwrap();
     }
 
     /// Waits for the end.
