@@ -5,8 +5,8 @@
 mod pace;
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -57,34 +57,6 @@ struct Entry {
     waker: Option<Waker>,
 }
 
-/// What tunnels may hang on.
-#[derive(Debug)]
-struct Live {
-    listeners: BTreeSet<ListenerId>,
-    targets: BTreeSet<TargetId>,
-}
-
-impl Live {
-    fn of(snapshot: &Snapshot) -> Self {
-        let targets = snapshot
-            .backends
-            .iter()
-            .flat_map(|backend| &backend.targets);
-        Self {
-            listeners: snapshot
-                .routes
-                .iter()
-                .map(|route| route.listener_id)
-                .collect(),
-            targets: targets.map(|target| target.id).collect(),
-        }
-    }
-
-    fn has(&self, entry: &Entry) -> bool {
-        self.listeners.contains(&entry.listener) && self.targets.contains(&entry.target)
-    }
-}
-
 /// The tunnels of one worker. Lives on that worker's thread, in its `LocalSet`.
 pub(crate) struct TunnelSet {
     entries: RefCell<Slab<Entry>>,
@@ -92,8 +64,8 @@ pub(crate) struct TunnelSet {
     /// What all tunnels of the worker read into, one turn at a time.
     scratch: RefCell<Box<[u8]>>,
     emptied: Notify,
-    /// What the last refresh left; `None` before the first.
-    live: RefCell<Option<Live>>,
+    /// What tunnels are judged by; `None` before the first refresh.
+    live: RefCell<Option<Arc<Snapshot>>>,
     /// When the process ends, once that is known.
     shutdown: Cell<Option<Instant>>,
     random: &'static dyn SecureRandom,
@@ -161,10 +133,11 @@ impl TunnelSet {
     }
 
     /// Starts to drain the tunnels whose listener or target `snapshot` no longer has, each within
-    /// the time that its settings gave it. Tunnels that drain already go on doing so. To be called
-    /// with every new snapshot: a handshake may end behind it, and its tunnel is judged by the last.
-    pub(crate) fn refresh(self: &Rc<Self>, snapshot: &Snapshot) {
-        self.live.replace(Some(Live::of(snapshot)));
+    /// the time that its settings gave it; that no rule leads there any more drains nothing. Tunnels
+    /// that drain already go on doing so. To be called with every new snapshot: a handshake may end
+    /// behind it, and its tunnel is judged by the last.
+    pub(crate) fn refresh(self: &Rc<Self>, snapshot: &Arc<Snapshot>) {
+        self.live.replace(Some(Arc::clone(snapshot)));
         self.start_drain(&self.choose(|entry| self.time_left(entry)));
     }
 
@@ -193,7 +166,9 @@ impl TunnelSet {
             return Some(end.saturating_duration_since(Instant::now()));
         }
         let live = self.live.borrow();
-        let stays = live.as_ref().is_none_or(|live| live.has(entry));
+        let stays = live
+            .as_ref()
+            .is_none_or(|live| live.has_listener(entry.listener) && live.has_target(entry.target));
         (!stays).then_some(entry.drain_timeout)
     }
 

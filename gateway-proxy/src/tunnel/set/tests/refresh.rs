@@ -54,20 +54,22 @@ fn config(listener: &str, members: &[&str]) -> Config {
     }
 }
 
-fn snapshot(config: &Config, previous: Option<&Snapshot>) -> Snapshot {
+fn snapshot(config: &Config, previous: Option<&Snapshot>) -> Arc<Snapshot> {
     let options = CompileOptions {
         workers: 2,
         ..CompileOptions::default()
     };
     let (resolutions, generation) = (BTreeMap::new(), Generation(1));
-    compile(
+    let revision = Revision(1);
+    let snapshot = compile(
         config,
         &resolutions,
         &options,
         previous,
         generation,
-        Revision(1),
-    )
+        revision,
+    );
+    Arc::new(snapshot)
 }
 
 /// Opens a tunnel to each target of `snapshot`; returns the clients' ends, and the backends'.
@@ -110,6 +112,14 @@ async fn expect_drained(
 
 #[test]
 fn only_the_tunnels_of_what_is_gone_drain() {
+    let mut without_rule = config("web", &["127.0.0.1", "127.0.0.2"]);
+    without_rule.rules.clear();
+    let mut elsewhere = config("web", &["127.0.0.1", "127.0.0.2"]);
+    let other = elsewhere.pools[&"pool".into()].clone();
+    elsewhere.pools.insert("other".into(), other);
+    for rule in elsewhere.rules.values_mut() {
+        rule.pool = "other".into();
+    }
     let rows = [
         (
             "nothing changed",
@@ -130,6 +140,12 @@ fn only_the_tunnels_of_what_is_gone_drain() {
             "the listener renamed",
             config("other", &["127.0.0.1", "127.0.0.2"]),
             [true, true],
+        ),
+        ("the only rule taken away", without_rule, [false, false]),
+        (
+            "the only rule pointed at another pool",
+            elsewhere,
+            [false, false],
         ),
         ("everything gone", Config::default(), [true, true]),
     ];
