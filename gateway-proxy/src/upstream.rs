@@ -12,7 +12,7 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use gateway_core::snapshot::Target;
-use gateway_net::dial::BackendTlsName;
+use gateway_net::dial::{BackendTlsName, DialError};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
@@ -63,9 +63,9 @@ pub(crate) async fn send(
                 Ok(connection) => connection,
                 Err(error) => {
                     return Err(Unanswered {
+                        suspect: !is_our_own_want(&error),
                         error,
                         again: Some(request),
-                        suspect: true,
                     });
                 }
             },
@@ -113,6 +113,15 @@ pub(crate) async fn send(
             }
         }
     }
+}
+
+/// Whether there was no connection for want of descriptors, ports or memory here, which says nothing
+/// of the target.
+fn is_our_own_want(error: &ProxyError) -> bool {
+    let ProxyError::Connect { source, .. } = error else {
+        return false;
+    };
+    matches!(source, DialError::Exhausted { .. })
 }
 
 async fn connect(
@@ -185,5 +194,26 @@ impl Spare {
         *request.headers_mut() = self.headers;
         context.relay_interim(&mut request, None);
         request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn only_what_is_wrong_with_the_target_makes_it_suspect() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let exhausted = DialError::Exhausted {
+            address,
+            source: std::io::ErrorKind::Other.into(),
+        };
+        let refused = DialError::Refused { address };
+        for (source, ours) in [(exhausted, true), (refused, false)] {
+            let target = address;
+            let error = ProxyError::Connect { target, source };
+            assert_eq!(is_our_own_want(&error), ours, "{error:?}");
+        }
     }
 }
