@@ -60,6 +60,6 @@ pub struct Config {
     pub rules: BTreeMap<RuleName, RoutingRule>,
     /// What a client may take (`properties.limits`).
     pub limits: Limits,
-    /// Peers whose `X-Forwarded-For` is believed (`properties.trustedProxies`).
+    /// Peers whose `X-Forwarded-For` is kept; empty for everybody's (`properties.trustedProxies`).
     pub trusted_proxies: Vec<IpNet>,
 }

@@ -52,10 +52,10 @@ pub(crate) enum BodyFailure {
     /// Silence.
     #[error("the request's body did not arrive in time")]
     Timeout,
-    /// Bad framing.
+    /// Bad framing, or an end before it is complete.
     #[error("the request's body is malformed")]
     Broken,
-    /// The connection ended inside it.
+    /// The connection broke inside it.
     #[error("the client went away inside its request's body")]
     Gone,
 }
@@ -126,14 +126,17 @@ impl StreamingBody {
     }
 }
 
-/// A connection that ends inside a body is a client that left, everything else is bad framing.
+/// A connection that breaks inside a body is a client that left, everything else is bad framing: so is
+/// a FIN, since whoever sent it may still read (RFC 9112 section 8).
 fn reason(error: &hyper::Error) -> BodyFailure {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(level) = source {
         if let Some(io) = level.downcast_ref::<std::io::Error>() {
             let bad_framing = matches!(
                 io.kind(),
-                std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput
+                std::io::ErrorKind::InvalidData
+                    | std::io::ErrorKind::InvalidInput
+                    | std::io::ErrorKind::UnexpectedEof
             );
             return if bad_framing {
                 BodyFailure::Broken

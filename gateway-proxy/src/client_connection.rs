@@ -92,9 +92,10 @@ impl Context {
         }
     }
 
-    /// Whether the peer may say for whom it speaks.
-    pub(crate) fn is_trusted(&self, snapshot: &Snapshot) -> bool {
-        !snapshot.trusted_proxies.is_empty() && snapshot.trusts(self.client.ip())
+    /// Whether what the peer says of those before it is kept: everybody's, unless there is a list of
+    /// those who may say so.
+    pub(crate) fn is_believed(&self, snapshot: &Snapshot) -> bool {
+        snapshot.trusted_proxies.is_empty() || snapshot.trusts(self.client.ip())
     }
 
     /// Whether this connection ends with the answer under way.

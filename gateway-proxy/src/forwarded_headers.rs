@@ -21,8 +21,8 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(crate) struct Origin<'a> {
     /// The client's address and port, as a field's value.
     pub(crate) client: &'a HeaderValue,
-    /// The peer may say for whom it speaks.
-    pub(crate) trusted: bool,
+    /// What the peer says of those before it is kept.
+    pub(crate) believed: bool,
     /// It came over TLS.
     pub(crate) secure: bool,
     /// The frontend port.
@@ -246,10 +246,10 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
         .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Appended where the peer may say for whom it speaks, otherwise put in place of what it says: the
-/// last entry is always ours.
+/// Appended to what arrived (reference section 4), or put in its place where the peer is not to be
+/// believed: the last entry is always ours.
 fn add_forwarded_for(headers: &mut HeaderMap, origin: &Origin<'_>) {
-    if origin.trusted && headers.contains_key(X_FORWARDED_FOR) {
+    if origin.believed && headers.contains_key(X_FORWARDED_FOR) {
         let mut list = Vec::new();
         for line in headers.get_all(X_FORWARDED_FOR) {
             list.extend_from_slice(line.as_bytes());

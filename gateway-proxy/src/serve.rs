@@ -3,7 +3,6 @@
 //! Everything a request needs was resolved when the snapshot was compiled. Nothing here locks, looks
 //! up a name or writes what another worker reads.
 
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,11 +24,16 @@ use crate::respond::respond;
 use crate::upgrade;
 use crate::upstream::{self, Lease, Unanswered, expect};
 
-/// Answers one request. It cannot fail: a failure is an answer, too.
+/// There is nobody left to answer: hyper ends the connection without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("the client went away")]
+pub(crate) struct ClientGone;
+
+/// Answers one request. A failure is an answer, too, but for a client that has left.
 pub(crate) async fn serve(
     context: Rc<Context>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> Result<Response<ResponseBody>, ClientGone> {
     let mut exchange = Exchange::begin(&context, &request);
     let answer = forward(&context, request, &mut exchange).await;
     context.watch.answer_begins();
@@ -42,6 +46,9 @@ pub(crate) async fn serve(
         }
         Err(error) => {
             exchange.failed(&error);
+            if matches!(error, ProxyError::ClientGone) {
+                return Err(ClientGone);
+            }
             respond(&error)
         }
     };
@@ -93,7 +100,7 @@ async fn forward(
 
     let origin = Origin {
         client: &context.client_value,
-        trusted: context.is_trusted(&view.snapshot),
+        believed: context.is_believed(&view.snapshot),
         secure: context.secure,
         port: view.port(context.endpoint),
         authority: checked.authority.as_ref(),

@@ -37,7 +37,7 @@ pub enum Change {
     Rule(RuleName, Option<RoutingRule>),
     /// What a client may take.
     Limits(Limits),
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers whose `X-Forwarded-For` is kept.
     TrustedProxies(Vec<IpNet>),
 }
 

@@ -47,7 +47,7 @@ pub struct Snapshot {
     pub backends: Vec<Arc<Backend>>,
     /// Bounds on clients.
     pub limits: Limits,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers whose `X-Forwarded-For` is kept; empty for everybody's.
     pub trusted_proxies: Vec<IpNet>,
     /// The number of workers that the cells were made for.
     pub workers: usize,

@@ -5,7 +5,7 @@ fn trace_id() -> TraceId {
     TraceId::random()
 }
 
-fn rewritten(fields: &[(&str, &str)], trusted: bool) -> HeaderMap {
+fn rewritten(fields: &[(&str, &str)], believed: bool) -> HeaderMap {
     let mut request = Request::builder().uri("/a?b");
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -13,7 +13,7 @@ fn rewritten(fields: &[(&str, &str)], trusted: bool) -> HeaderMap {
     let (mut head, ()) = request.body(()).unwrap().into_parts();
     let origin = Origin {
         client: &client_value("192.0.2.1:4000".parse().unwrap()),
-        trusted,
+        believed,
         secure: true,
         port: &HeaderValue::from(443),
         authority: Some(&HeaderValue::from_static("a.example")),
@@ -25,7 +25,7 @@ fn rewritten(fields: &[(&str, &str)], trusted: bool) -> HeaderMap {
 
 #[test]
 fn the_last_forwarded_entry_is_ours() {
-    for (sent, trusted, expected) in [
+    for (sent, believed, expected) in [
         (&[][..], false, "192.0.2.1:4000"),
         (
             &[("x-forwarded-for", "6.6.6.6")][..],
@@ -46,7 +46,7 @@ fn the_last_forwarded_entry_is_ours() {
             "6.6.6.6, 7.7.7.7, 192.0.2.1:4000",
         ),
     ] {
-        let headers = rewritten(sent, trusted);
+        let headers = rewritten(sent, believed);
         let values: Vec<_> = headers.get_all(X_FORWARDED_FOR).iter().collect();
         assert_eq!(values, [expected]);
     }

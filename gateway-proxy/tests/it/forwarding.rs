@@ -67,3 +67,26 @@ fn a_connection_is_used_again_after_chunks_and_after_bodies_both_ways() {
     }
     assert_eq!((backend.requests(), backend.connections()), (3, 1));
 }
+
+#[test]
+fn forwarded_for_is_kept_from_everybody_or_from_those_on_the_list() {
+    let rows: [(&[&str], &str); 3] = [
+        (&[], "x-forwarded-for: 6.6.6.6, 127.0.0.1:"),
+        (
+            &["192.0.2.0/24", "127.0.0.0/8"],
+            "x-forwarded-for: 6.6.6.6, 127.0.0.1:",
+        ),
+        (&["192.0.2.0/24"], "x-forwarded-for: 127.0.0.1:"),
+    ];
+    for (list, expected) in rows {
+        let backend = Backend::ok();
+        let gateway = Gateway::start_with(&[backend.address], |config| {
+            config.trusted_proxies = list.iter().map(|net| net.parse().unwrap()).collect();
+        });
+        gateway.ask(
+            "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n",
+        );
+        let seen = backend.seen().concat();
+        assert!(seen.contains(expected), "{list:?}: {seen}");
+    }
+}

@@ -233,11 +233,11 @@ const ROWS: &[Row] = &[
         unseen: "_",
     },
     Row {
-        name: "X-Forwarded-For of somebody who is not trusted",
-        sent: b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n",
+        name: "X-Forwarded-Proto is the gateway's to say",
+        sent: b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n",
         statuses: &[200],
         requests: 1,
-        unseen: "6.6.6.6",
+        unseen: "x-forwarded-proto: https",
     },
     Row {
         name: "RFC 9110 7.8: Upgrade: h2c is not passed on",
