@@ -30,3 +30,4 @@ mod worker;
 pub use access_log::AccessSink;
 pub use error::{ProxyError, Side};
 pub use proxy::{PrepareError, Prepared, Proxy, ProxyOptions};
+pub use tls::TlsSetupError;

@@ -18,7 +18,7 @@ use crate::access_log::AccessSink;
 use crate::limits::{ConnectionBudget, HandshakeRate};
 use crate::listener;
 use crate::metrics::{Export, WorkerCounts};
-use crate::tls::TlsShared;
+use crate::tls::{TlsSetupError, TlsShared};
 use crate::tunnel::TunnelsByClient;
 use crate::view::Published;
 use crate::worker::{self, Command};
@@ -50,7 +50,7 @@ pub struct Prepared {
 /// Why a snapshot cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// An address cannot be bound, or its TLS not be set up.
+    /// An address cannot be bound.
     #[error("cannot listen on {address}")]
     Bind {
         /// Which.
@@ -58,6 +58,15 @@ pub enum PrepareError {
         /// In use, not permitted, not an address of this machine ...
         #[source]
         source: std::io::Error,
+    },
+    /// The TLS of an address cannot be set up.
+    #[error("cannot set up TLS on {address}")]
+    Tls {
+        /// Which.
+        address: SocketAddr,
+        /// A certificate that is not loaded, or one that rustls refuses.
+        #[source]
+        source: TlsSetupError,
     },
 }
 
@@ -155,7 +164,7 @@ impl Proxy {
             })
             .collect::<Result<_, PrepareError>>()?;
         let published = Published::new(snapshot, material, &self.shared.tls, Some(&live))
-            .map_err(|(address, error)| bind_error(address)(std::io::Error::other(error)))?;
+            .map_err(|(address, source)| PrepareError::Tls { address, source })?;
         Ok(Prepared {
             published: Arc::new(published),
             sockets,

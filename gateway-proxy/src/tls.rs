@@ -44,7 +44,7 @@ pub(crate) struct EndpointTls {
 
 /// Why an endpoint's TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsSetupError {
+pub enum TlsSetupError {
     /// The snapshot names a certificate that was not loaded with it.
     #[error("certificate {0} is not loaded")]
     MissingCertificate(CertificateName),

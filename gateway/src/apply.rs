@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway_admin::ApplyError;
-use gateway_core::config::{Config, ConfigProblem, Parsed};
+use gateway_core::config::{Config, ConfigProblem, ConfigProblems, Parsed, Severity};
 use gateway_core::resource::ApplicationGateway;
 use gateway_core::snapshot::{
     CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
@@ -19,6 +19,7 @@ use gateway_net::material::{self, Material, MaterialError};
 use gateway_probe::Prober;
 use gateway_proxy::{PrepareError, Prepared, Proxy};
 
+use crate::document::chain;
 use crate::live::{Live, dns_names};
 
 /// Everything that serves, as the supervisor steers it.
@@ -146,7 +147,7 @@ impl DataPlane {
         let prepared = self
             .proxy
             .prepare(Arc::clone(&snapshot), Arc::clone(&material))
-            .map_err(refusal)?;
+            .map_err(|error| refusal(&error))?;
         Ok(Candidate {
             live: Live {
                 revision: plan.revision,
@@ -186,12 +187,21 @@ impl DataPlane {
     }
 }
 
-fn refusal(error: PrepareError) -> ApplyError {
+fn refusal(error: &PrepareError) -> ApplyError {
     match error {
         PrepareError::Bind { address, source } => ApplyError::Bind {
             address: address.to_string(),
-            reason: bind_reason(&source),
+            reason: bind_reason(source),
         },
+        PrepareError::Tls { .. } => ApplyError::Invalid(ConfigProblems(vec![ConfigProblem {
+            severity: Severity::Error,
+            code: "CertificateNotUsable",
+            pointer: String::new(),
+            span: None,
+            position: None,
+            message: chain(&error),
+            remedy: None,
+        }])),
     }
 }
 

@@ -136,26 +136,31 @@ impl Gateway {
         gateway
     }
 
-    /// Publishes `config`, and returns when it is live.
-    pub(crate) fn apply(&self, config: &Config) {
-        let mut live = self.snapshot.lock().unwrap();
+    /// What `config` would be, if it were published next.
+    pub(crate) fn compile(&self, config: &Config) -> Snapshot {
+        let live = self.snapshot.lock().unwrap();
         let generation = live.as_ref().map_or(0, |live| live.generation.0) + 1;
         let options = CompileOptions {
             workers: 1,
             ..CompileOptions::default()
         };
-        let snapshot = Arc::new(compile(
+        compile(
             config,
             &Resolutions::default(),
             &options,
             live.as_deref(),
             Generation(generation),
             Revision(generation),
-        ));
+        )
+    }
+
+    /// Publishes `config`, and returns when it is live.
+    pub(crate) fn apply(&self, config: &Config) {
+        let snapshot = Arc::new(self.compile(config));
         let material = Arc::new(Material::load(config, None).unwrap());
         let prepared = self.proxy.prepare(Arc::clone(&snapshot), material).unwrap();
         self.runtime.block_on(self.proxy.publish(prepared));
-        *live = Some(snapshot);
+        *self.snapshot.lock().unwrap() = Some(snapshot);
     }
 
     /// What is live.
@@ -200,6 +205,13 @@ impl Client {
     /// Sends bytes as they are. A gateway that has closed already is no failure here.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.0.write_all(bytes.as_ref());
+    }
+
+    /// Ends the connection by a reset.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.0)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
     }
 
     /// Ends the client's direction.

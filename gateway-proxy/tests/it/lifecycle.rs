@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use gateway_core::name::{ListenerName, PoolName};
-use gateway_proxy::AccessSink;
+use gateway_proxy::{AccessSink, PrepareError};
 
 use crate::harness::{Backend, Gateway, PATIENCE, config, eventually, free_port, pool};
 
@@ -113,24 +113,10 @@ fn a_drain_cuts_what_is_left_at_its_deadline() {
 
 #[test]
 fn a_port_that_another_has_is_named() {
-    use gateway_core::snapshot::{CompileOptions, Generation, Resolutions, Revision, compile};
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let gateway = Gateway::start(&[]);
     let taken = config(other.local_addr().unwrap().port(), &[]);
-    let options = CompileOptions {
-        workers: 1,
-        ..CompileOptions::default()
-    };
-    let none = Resolutions::default();
-    let live = gateway.snapshot();
-    let snapshot = compile(
-        &taken,
-        &none,
-        &options,
-        Some(&live),
-        Generation(9),
-        Revision(9),
-    );
+    let snapshot = gateway.compile(&taken);
     let error = gateway
         .proxy
         .prepare(snapshot.into(), Default::default())
@@ -140,6 +126,21 @@ fn a_port_that_another_has_is_named() {
         error.to_string(),
         format!("cannot listen on {}", other.local_addr().unwrap())
     );
+}
+
+#[test]
+fn a_certificate_that_was_not_loaded_is_no_matter_of_the_address() {
+    let gateway = Gateway::start(&[]);
+    let mut changed = config(free_port(), &[]);
+    let listener = changed.listeners.values_mut().next().unwrap();
+    listener.protocol = gateway_core::config::ListenerProtocol::Https {
+        certificate: "missing".into(),
+        require_sni: false,
+    };
+    let snapshot = gateway.compile(&changed).into();
+    let prepared = gateway.proxy.prepare(snapshot, Default::default());
+    let error = prepared.err().unwrap();
+    assert!(matches!(error, PrepareError::Tls { .. }), "{error}");
 }
 
 #[test]
@@ -224,6 +225,50 @@ fn a_client_that_left_is_499() {
         "{}",
         text()
     );
+}
+
+#[test]
+fn a_client_that_breaks_off_inside_its_body_gets_no_499() {
+    let rows = [
+        // What is sent, whether a reset or a FIN follows, what is answered, what is logged.
+        (
+            "Content-Length: 10\r\n\r\nhello",
+            false,
+            "HTTP/1.1 400 ",
+            400,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            false,
+            "HTTP/1.1 400 ",
+            400,
+        ),
+        ("Content-Length: 10\r\n\r\nhello", true, "", 499),
+    ];
+    for (rest, resets, answer, logged) in rows {
+        let backend = Backend::start(|mut peer| peer.drain());
+        let kept = Kept::default();
+        let sink = AccessSink::to_writer(kept.clone()).unwrap();
+        let gateway = Gateway::start_logging(&[backend.address], Some(sink), |_| {});
+        let mut client = gateway.connect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}"));
+        eventually("the body at the backend", || {
+            backend.seen().concat().contains("hello")
+        });
+        if resets {
+            client.reset();
+        } else {
+            client.finish();
+            assert!(client.rest().starts_with(answer), "{rest:?}");
+        }
+        let text = || String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        eventually("a record", || text().ends_with('\n'));
+        assert!(
+            text().contains(&format!("\"httpStatus\":{logged}")),
+            "{}",
+            text()
+        );
+    }
 }
 
 #[test]
