@@ -1,6 +1,7 @@
 //! Gathers problems while a document is read and checked; places them in its text at the end.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::{ConfigProblem, ConfigProblems, Position, Severity};
 use crate::resource::JsonTree;
@@ -21,6 +22,8 @@ pub(crate) struct Collector<'t> {
 struct Found {
     code: &'static str,
     pointer: String,
+    /// Its place, where the pointer does not say it well enough.
+    span: Option<Range<usize>>,
     message: String,
     remedy: String,
 }
@@ -44,20 +47,28 @@ impl<'t> Collector<'t> {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        let found = Found {
-            code,
-            pointer: pointer.to_string(),
-            message: message.into(),
-            remedy: remedy.into(),
-        };
-        if self.has_failed(&found.pointer) {
-            return;
-        }
-        if self.errors.len() < MAX_KEPT {
-            self.errors.push(found);
-        } else {
-            self.omitted += 1;
-        }
+        self.error_at(None, pointer, code, message, remedy);
+    }
+
+    /// As [`Collector::error`], shown at `span`, where that is known.
+    pub(crate) fn error_at(
+        &mut self,
+        span: Option<Range<usize>>,
+        pointer: impl ToString,
+        code: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.keep(
+            Severity::Error,
+            Found {
+                code,
+                pointer: pointer.to_string(),
+                span,
+                message: message.into(),
+                remedy: remedy.into(),
+            },
+        );
     }
 
     /// Something that is accepted, but should be known.
@@ -68,19 +79,41 @@ impl<'t> Collector<'t> {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        let found = Found {
-            code,
-            pointer: pointer.to_string(),
-            message: message.into(),
-            remedy: remedy.into(),
-        };
+        self.warning_at(None, pointer, code, message, remedy);
+    }
+
+    /// As [`Collector::warning`], shown at `span`, where that is known.
+    pub(crate) fn warning_at(
+        &mut self,
+        span: Option<Range<usize>>,
+        pointer: impl ToString,
+        code: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.keep(
+            Severity::Warning,
+            Found {
+                code,
+                pointer: pointer.to_string(),
+                span,
+                message: message.into(),
+                remedy: remedy.into(),
+            },
+        );
+    }
+
+    fn keep(&mut self, severity: Severity, found: Found) {
         if self.has_failed(&found.pointer) {
             return;
         }
-        if self.warnings.len() < MAX_KEPT {
-            self.warnings.push(found);
-        } else {
+        if !self.has_room(severity) {
             self.omitted += 1;
+            return;
+        }
+        match severity {
+            Severity::Error => self.errors.push(found),
+            Severity::Warning => self.warnings.push(found),
         }
     }
 
@@ -157,7 +190,7 @@ fn place(tree: &JsonTree, found: Vec<Found>, severity: Severity) -> Vec<ConfigPr
                 severity,
                 code: found.code,
                 pointer,
-                span,
+                span: found.span.or(span),
                 position: None,
                 message: found.message,
                 remedy: Some(found.remedy),

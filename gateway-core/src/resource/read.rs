@@ -193,7 +193,8 @@ impl<'n> Fields<'n> {
                 unknown_property(property, shape, at, problems);
             }
             if !seen.insert(name) {
-                problems.error(
+                problems.error_at(
+                    property.name_span.clone(),
                     at.name(&property.name),
                     DUPLICATE_PROPERTY,
                     format!("`{}` is given twice", shown(&property.name)),

@@ -1,5 +1,7 @@
 //! References to other resources, in the three forms that documents use.
 
+use std::ops::Range;
+
 use super::pointer::Pointer;
 use super::read::{Fields, Read, Shape, mismatch};
 use super::tree::Node;
@@ -83,18 +85,26 @@ impl Read for Reference {
         };
         let reference = Self::from_text(&written);
         if reference.id.len() < written.len() {
-            problems.warning(
+            let stray = &written[reference.id.len()..];
+            let span = node.get("id").and_then(|id| end_of_text(id, stray.len()));
+            problems.warning_at(
+                span,
                 at.name("id"),
                 "StrayCharacters",
-                format!(
-                    "`{}` at the end of the id is dropped",
-                    &written[reference.id.len()..]
-                ),
+                format!("`{stray}` at the end of the id is dropped"),
                 "remove it: it is left over from a template expression",
             );
         }
         Some(reference)
     }
+}
+
+/// The place of the last `count` characters of a string that is written without escapes.
+fn end_of_text(node: &Node, count: usize) -> Option<Range<usize>> {
+    let span = node.span.clone()?;
+    let is_literal = span.len() == node.as_str()?.len() + "\"\"".len();
+    let end = span.end - 1;
+    is_literal.then(|| end - count..end)
 }
 
 #[cfg(test)]

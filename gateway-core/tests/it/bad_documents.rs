@@ -79,3 +79,38 @@ fn check(rows: Vec<(Changes, Vec<Expected>)>) {
         }
     }
 }
+
+#[test]
+fn what_is_marked_is_what_is_wrong() {
+    let rows = [
+        (
+            r#"{"name": "a", "Name": "b"}"#,
+            "DuplicateProperty",
+            r#""Name""#,
+        ),
+        (
+            r#"{"name": "a", "properties": {"probes": [], "Probes": []}}"#,
+            "DuplicateProperty",
+            r#""Probes""#,
+        ),
+        (
+            r#"{"properties": {"requestRoutingRules": [{"name": "r", "properties": {"httpListener": {"id": "web')]"}}}]}}"#,
+            "StrayCharacters",
+            "')]",
+        ),
+        // Where a character is escaped, the whole id.
+        (
+            r#"{"properties": {"requestRoutingRules": [{"name": "r", "properties": {"httpListener": {"id": "web\u0027"}}}]}}"#,
+            "StrayCharacters",
+            r#""web\u0027""#,
+        ),
+    ];
+    for (text, code, marked) in rows {
+        let found = match parse(&JsonTree::parse(text).unwrap()) {
+            Ok(parsed) => parsed.warnings,
+            Err(problems) => problems.0,
+        };
+        let problem = found.iter().find(|problem| problem.code == code).unwrap();
+        assert_eq!(&text[problem.span.clone().unwrap()], marked, "{text}");
+    }
+}

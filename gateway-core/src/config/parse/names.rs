@@ -46,7 +46,7 @@ impl Checker<'_, '_> {
                     "give it a name, which references use",
                 );
             }
-        } else if name.len() > 80 || name.contains('/') || name.chars().any(char::is_control) {
+        } else if !can_be_named(name) {
             self.problems.error(
                 pointer,
                 INVALID_NAME,
@@ -65,6 +65,14 @@ impl Checker<'_, '_> {
 }
 
 const REMEDY: &str = "write at most 80 letters, digits, `.`, `_` and `-`, a letter or digit first";
+
+/// Whether it fits into an id and a URL, from which clients drop the segments `.` and `..`.
+fn can_be_named(name: &str) -> bool {
+    name.len() <= 80
+        && !name.contains('/')
+        && !name.chars().any(char::is_control)
+        && !matches!(name, "." | "..")
+}
 
 fn is_azure_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())

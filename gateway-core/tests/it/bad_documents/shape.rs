@@ -119,6 +119,17 @@ fn types_and_names() {
             )],
         ),
         (
+            // No client can ask for it: `/v1/backendAddressPools/..` is `/v1/`.
+            vec![("/properties/backendAddressPools/-", json!({ "name": ".." }))],
+            vec![(
+                ERROR,
+                "InvalidResourceName",
+                "/properties/backendAddressPools/1/name",
+                "`..` cannot be a name",
+                "letters, digits",
+            )],
+        ),
+        (
             vec![(
                 "/properties/backendAddressPools/-",
                 json!({ "name": "a/b" }),
