@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use gateway_core::resource::JsonTree;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::error::AdminError;
 
@@ -20,6 +20,10 @@ pub(crate) async fn read_json(
     limit: usize,
 ) -> Result<JsonTree, AdminError> {
     accepts(headers)?;
+    if body.size_hint().lower() > limit as u64 {
+        // Before it is read: a client that waits for 100 Continue need not send it at all.
+        return Err(AdminError::BodyTooLarge { limit });
+    }
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit));
     let bytes = match read.await {
         Ok(Ok(bytes)) => bytes,
@@ -41,6 +45,12 @@ pub(crate) async fn read_json(
 /// of another site is known by its `Origin`, and could not send a PUT or DELETE unasked anyway.
 /// Types that can only be a mistake are refused by name.
 fn accepts(headers: &HeaderMap) -> Result<(), AdminError> {
+    if let Some(coding) = headers.get(CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
+        return Err(AdminError::UnsupportedContentCoding(coding));
+    }
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(());
     };

@@ -101,7 +101,7 @@ pub enum ApplyError {
         name: String,
     },
     /// 412.
-    #[error("the precondition does not hold; the current entity tag is {current:?}")]
+    #[error("the precondition does not hold: {}", tag_now(current.as_deref()))]
     PreconditionFailed {
         /// The tag that would have matched; `None` where nothing exists.
         current: Option<String>,
@@ -129,6 +129,13 @@ pub enum ApplyError {
     /// 503: the process is ending.
     #[error("the gateway is shutting down")]
     ShuttingDown,
+}
+
+fn tag_now(current: Option<&str>) -> String {
+    current.map_or_else(
+        || "there is nothing yet".to_owned(),
+        |tag| format!("the current entity tag is \"{tag}\""),
+    )
 }
 
 /// The members of one (pool, settings).

@@ -30,6 +30,8 @@ pub(crate) enum AdminError {
     BodyBroken,
     #[error("a body of type {0:?} is not read; send JSON as application/json")]
     UnsupportedMediaType(String),
+    #[error("a body in content coding {0:?} is not read; send it as it is")]
+    UnsupportedContentCoding(String),
 
     #[error("nothing is at {path}; GET / lists what there is")]
     NoSuchPath { path: String },

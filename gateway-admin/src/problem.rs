@@ -3,7 +3,7 @@
 
 use axum::response::{IntoResponse, Response};
 use gateway_core::config::{ConfigProblem, ConfigProblems, Severity};
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::sync::Arc;
@@ -174,7 +174,9 @@ impl AdminError {
             Self::InUse { .. } => StatusCode::CONFLICT,
             Self::PreconditionFailed { .. } => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType(_) | Self::UnsupportedContentCoding(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -191,6 +193,7 @@ impl AdminError {
             Self::BodyTimeout { .. } => "BodyTimeout",
             Self::BodyBroken => "BodyIncomplete",
             Self::UnsupportedMediaType(_) => "UnsupportedMediaType",
+            Self::UnsupportedContentCoding(_) => "UnsupportedContentCoding",
             Self::NoSuchPath { .. } => "PathNotFound",
             Self::NoSuchCollection { .. } => "CollectionNotFound",
             Self::NoSuchResource { .. } => "ResourceNotFound",
@@ -247,6 +250,9 @@ impl AdminError {
         // RFC 9110 section 15.5.16: what would have been taken.
         if matches!(self, Self::UnsupportedMediaType(_)) {
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        if matches!(self, Self::UnsupportedContentCoding(_)) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
     }
 }

@@ -45,7 +45,7 @@ const REFUSALS: [(u16, &str, &str); 13] = [
     (
         415,
         "UnsupportedMediaType",
-        "The body's type cannot be JSON.",
+        "The body's type cannot be JSON, or it is compressed.",
     ),
     (421, "MisdirectedRequest", "`Host` is no name of this API."),
     (

@@ -105,3 +105,20 @@ async fn a_body_past_the_limit_is_not_read() {
         "the body is longer than 8388608 bytes"
     );
 }
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_by_name() {
+    let (_, api) = api(Fake::with(&document()));
+    let put = |coding| {
+        let api = api.clone();
+        async move {
+            let headers = [("content-encoding", coding)];
+            ask(&api, "PUT", WEB, &headers, &pool("10.0.0.9")).await
+        }
+    };
+    let refused = put("gzip").await;
+    assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(refused.code(), "UnsupportedContentCoding");
+    assert_eq!(refused.header("accept-encoding"), "identity");
+    assert_eq!(put("Identity").await.status, StatusCode::OK);
+}

@@ -27,6 +27,9 @@ async fn tags_keep_writers_apart() {
     assert_eq!(second.status, StatusCode::PRECONDITION_FAILED);
     assert_eq!(second.code(), "PreconditionFailed");
     assert_eq!(second.header("etag"), first.header("etag"));
+    let told = format!("the current entity tag is {}", first.header("etag"));
+    let detail = second.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.ends_with(&told), "{detail}");
     assert_eq!(address(&get(&api, WEB).await), "10.0.0.5");
     let stale = ask(&api, "DELETE", WEB, &[("if-match", &tag)], "").await;
     assert_eq!(stale.code(), "PreconditionFailed");

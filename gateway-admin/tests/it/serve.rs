@@ -158,6 +158,17 @@ async fn shutdown_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
+async fn a_body_past_the_limit_is_refused_before_it_is_sent() {
+    let server = start(ServeLimits::default(), None).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = b"PUT /v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\
+        Expect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let answer = String::from_utf8(ended(&mut stream).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
 async fn unix_sockets_are_served_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin.sock");
