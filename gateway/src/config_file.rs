@@ -78,6 +78,9 @@ impl ConfigFile {
     pub(crate) async fn read_again(&mut self, forced: bool) -> Result<Option<Parsed>, FileError> {
         let (path, before) = (self.path.clone(), self.judged);
         let read = move || {
+            if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+                return Err(ReadError::NotAFile { path }.into());
+            }
             let (text, folder) = document::read(&path)?;
             let judged = digest(&text);
             if judged == before && !forced {

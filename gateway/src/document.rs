@@ -23,6 +23,12 @@ pub(crate) enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// A pipe or a device, which could be waited for in vain.
+    #[error("{} is not a file that can be read again", path.display())]
+    NotAFile {
+        /// Which.
+        path: PathBuf,
+    },
     /// Longer than any document needs to be.
     #[error("{} is longer than {MAX_BYTES} bytes, the most that is read", path.display())]
     TooLong {
@@ -30,7 +36,7 @@ pub(crate) enum ReadError {
         path: PathBuf,
     },
     /// Not text.
-    #[error("{} is not UTF-8: byte {at} is the first that is not", path.display())]
+    #[error("{} is not UTF-8: byte {at} is the first that is not; save it as UTF-8", path.display())]
     NotUtf8 {
         /// Which file.
         path: PathBuf,

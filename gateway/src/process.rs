@@ -11,6 +11,7 @@ use gateway_probe::Prober;
 use gateway_proxy::{AccessSink, Proxy, ProxyOptions};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_appender::non_blocking::ErrorCounter;
@@ -26,6 +27,10 @@ use crate::{descriptors, service_manager};
 
 /// Writes that may wait for their turn; the API's clients wait beyond that.
 const WAITING_COMMANDS: usize = 64;
+
+/// How long the end waits for a change that had begun. It takes milliseconds, unless a disk or a
+/// network file system hangs.
+const LAST_CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a process is made of.
 pub(crate) struct ProcessOptions {
@@ -177,7 +182,12 @@ impl Process {
         self.prober.stop().await;
         self.stop_admin.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(LAST_CHANGE_TIMEOUT, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::error!("a change is stuck on a file or on the store; it is not waited for");
+        }
     }
 }
 

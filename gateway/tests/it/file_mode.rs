@@ -89,6 +89,29 @@ fn a_new_version_is_taken_up_and_a_bad_one_is_refused() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_the_file_is_not_waited_for() {
+    let setup = setup(&[]);
+    fs::remove_file(&setup.config).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &setup.config,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    setup.gateway.signal(Signal::HUP);
+    eventually("the refusal", || {
+        let told = setup.gateway.stderr();
+        told.contains("not a file that can be read again")
+            .then_some(())
+    });
+    assert_eq!(setup.answers(), "one answers GET /\n");
+    setup.gateway.signal(Signal::TERM);
+    assert_eq!(setup.gateway.ended().status.code(), Some(0));
+}
+
+#[test]
 fn a_port_that_is_taken_leaves_everything_as_it_was() {
     let setup = setup(&[]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
