@@ -57,10 +57,7 @@ impl Control for ProcessControl {
         match *self.phase.borrow() {
             Phase::Starting => Err("starting".to_owned()),
             Phase::Draining => Err("draining: the process is ending".to_owned()),
-            Phase::Serving if self.live.borrow().snapshot.is_none() => {
-                Err("no configuration yet; PUT one to /v1/config".to_owned())
-            }
-            Phase::Serving => Ok(()),
+            Phase::Serving => self.live.borrow().ready(),
         }
     }
 

@@ -33,6 +33,15 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// `Err` says why nothing is served.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        match (&self.snapshot, &self.refused) {
+            (Some(_), _) => Ok(()),
+            (None, Some(refused)) => Err(refused.message.clone()),
+            (None, None) => Err("no configuration yet; PUT one to /v1/config".to_owned()),
+        }
+    }
+
     /// As the API tells it.
     pub(crate) fn published(&self) -> Published {
         let warnings = match &self.refused {

@@ -121,10 +121,12 @@ impl Supervisor {
                 let revision = stored.revision;
                 let parsed = stored::read(&stored)
                     .map_err(|source| StartError::Stored { revision, source })?;
-                let candidate = self
-                    .prepare(Plan::new(parsed, revision), true, Sent::Nothing)
-                    .await?;
-                self.publish(candidate, "start").await;
+                let plan = Plan::new(parsed, revision);
+                match self.prepare(plan.clone(), true, Sent::Nothing).await {
+                    Ok(candidate) => self.publish(candidate, "start").await,
+                    Err(ApplyError::Invalid(problems)) => self.wait_for_files(plan, &problems),
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(())
@@ -213,7 +215,7 @@ impl Supervisor {
             apply_time: turn.elapsed().saturating_sub(store_time),
             store_time,
         };
-        if before.as_deref() == Some(&*after) {
+        if live.snapshot.is_some() && before.as_deref() == Some(&*after) {
             return Ok(answer(live.published(), Duration::ZERO));
         }
 

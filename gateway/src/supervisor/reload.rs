@@ -13,6 +13,7 @@ use super::{Source, Supervisor, unusable};
 use crate::apply::Plan;
 use crate::diagnostics::Style;
 use crate::document::Sent;
+use crate::live::Live;
 
 /// Which newest versions are not live, and why.
 #[derive(Debug, Default)]
@@ -29,13 +30,35 @@ impl Refusals {
 }
 
 impl Supervisor {
+    /// Keeps a stored document that nothing is served by: a file that it names has gone since it
+    /// was put. The file may come back, and the API is there to put another document.
+    pub(super) fn wait_for_files(&mut self, plan: Plan, problems: &ConfigProblems) {
+        let reason = messages(problems);
+        tracing::error!(reason, "the stored document cannot be served");
+        let problem = ConfigProblem {
+            code: "DocumentNotServed",
+            message: format!("nothing is served, since the stored document cannot be: {reason}"),
+            remedy: Some("put the file back, or PUT a document without it".to_owned()),
+            ..refusal("")
+        };
+        self.refusals.material = Some(problem);
+        self.live.send_replace(Arc::new(Live {
+            revision: plan.revision,
+            document: Some(plan.document),
+            config: plan.config,
+            warnings: plan.warnings,
+            refused: self.refusals.told(),
+            ..Live::default()
+        }));
+    }
+
     /// Takes up what DNS says now, if that changes anything.
     pub(super) async fn take_answers(&mut self, resolutions: Resolutions) {
         let live = self.current();
         let Some(plan) = Plan::again(&live) else {
             return;
         };
-        if resolutions == live.resolutions {
+        if resolutions == live.resolutions || live.snapshot.is_none() {
             return;
         }
         let material = Arc::clone(&live.material);
@@ -108,7 +131,8 @@ impl Supervisor {
             loaded.map_err(|errors| explain(&unusable(&errors, &plan.document, Sent::Nothing)))?;
         let config = &live.config;
         let resolutions = self.plane.resolve(config, config, forced).await;
-        if material.is_same(&live.material) && resolutions == live.resolutions {
+        let is_live = live.snapshot.is_some();
+        if is_live && material.is_same(&live.material) && resolutions == live.resolutions {
             return Ok(());
         }
         let bound = self.plane.bind(&live, plan, resolutions, material);
@@ -120,14 +144,19 @@ impl Supervisor {
 
 /// A refusal as the API tells it beside what is live.
 fn explain(error: &ApplyError) -> ConfigProblem {
-    let ApplyError::Invalid(ConfigProblems(problems)) = error else {
-        return refusal(&error.to_string());
-    };
+    match error {
+        ApplyError::Invalid(problems) => refusal(&messages(problems)),
+        other => refusal(&other.to_string()),
+    }
+}
+
+/// What the errors among `problems` say, in one line.
+fn messages(ConfigProblems(problems): &ConfigProblems) -> String {
     let errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     let messages: Vec<_> = errors.map(|problem| problem.message.as_str()).collect();
-    refusal(&messages.join("; "))
+    messages.join("; ")
 }
 
 fn refusal(reason: &str) -> ConfigProblem {

@@ -189,6 +189,54 @@ fn a_certificate_that_cannot_be_used_is_refused_in_its_place() {
 }
 
 #[test]
+fn a_certificate_that_is_gone_after_a_restart_is_waited_for() {
+    let folder = tempdir().unwrap();
+    let (port, admin) = (free_port(), free_port());
+    let state = folder.path().join("state");
+    let arguments = ["--state", state.to_str().unwrap()];
+    let file = folder.path().join("site.pem");
+    let root = write_listener_certificate(&file);
+    let kept = fs::read(&file).unwrap();
+
+    let gateway = Gateway::start_run(admin, &arguments);
+    eventually("the API", || get(admin, "/healthz"));
+    let certificates = format!(
+        r#""sslCertificates": [{{"name": "site", "properties": {{"keyVaultSecretId": "file://{}"}}}}],
+    "httpListeners""#,
+        file.display()
+    );
+    let https = r#""sslCertificate": {"id": "site"}, "protocol": "Https""#;
+    let document = document(port, &[])
+        .replacen(r#""httpListeners""#, &certificates, 1)
+        .replacen(
+            r#""frontendPort": {"id": "http"}, "protocol": "Http""#,
+            &format!(r#""frontendPort": {{"id": "http"}}, {https}"#),
+            1,
+        );
+    let created = put(admin, "/v1/config", &document).unwrap();
+    assert_eq!(created.status, 201, "{}", created.body);
+    gateway.kill_nine();
+    fs::remove_file(&file).unwrap();
+
+    let _gateway = Gateway::start_run(admin, &arguments);
+    eventually("the API", || get(admin, "/healthz"));
+    let waiting = get(admin, "/readyz").unwrap();
+    assert_eq!(waiting.status, 503);
+    assert!(waiting.body.contains("site.pem"), "{}", waiting.body);
+    assert_eq!(get(admin, "/v1/config").unwrap().status, 200);
+    assert_eq!(put(admin, "/v1/config", &document).unwrap().status, 400);
+    assert_eq!(revision(admin), 1);
+
+    fs::write(&file, kept).unwrap();
+    eventually("readiness", || {
+        (get(admin, "/readyz")?.status == 200).then_some(())
+    });
+    assert_eq!(revision(admin), 1);
+    let answer = exchange(&mut tls(port, &root), &get_request("localhost", "/"));
+    assert_eq!(answer.unwrap().status, 502);
+}
+
+#[test]
 fn a_unix_socket_is_its_owners_alone_and_replaces_one_that_a_crash_left() {
     let folder = tempdir().unwrap();
     let socket = folder.path().join("admin.sock");
