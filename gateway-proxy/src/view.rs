@@ -20,7 +20,7 @@ use crate::tls::{EndpointTls, TlsSetupError, TlsShared};
 pub(crate) struct Published {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) material: Arc<Material>,
-    /// By [`Route::index`].
+    /// By [`Route::index`](gateway_core::snapshot::Route::index).
     pub(crate) requests: Vec<PerWorker<RequestCell>>,
     /// By an endpoint's place in the snapshot; `None` for plain ones.
     tls: Vec<Option<EndpointTls>>,

@@ -89,6 +89,7 @@ fn static_binary() -> Result<PathBuf> {
     Ok(shell::target_directory().join(host).join("debug/gateway"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "pauses between looks at a state")]
 fn wait_until_healthy(container: &str) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
