@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 use std::time::{Duration, Instant};
 
 use gateway_core::config::Limits;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::{RequestBody, Upload};
 use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
-use crate::error::Side;
+use crate::error::{self, ProxyError, Side};
 use crate::forwarded_headers::client_value;
 use crate::limits::ConnectionPermit;
 use crate::proxy_protocol::{self, ProxyProtocolError};
@@ -37,11 +37,8 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 /// A fresh connection that drains may still bring its first request this long.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 
-const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
-    content-type: text/plain; charset=utf-8\r\n\
-    content-length: 44\r\n\
-    connection: close\r\n\r\n\
-    the request's head did not arrive in time.\r\n";
+/// What a client is told that did not bring its request's head.
+const HEAD_TIMEOUT: &str = "the request's head did not arrive in time";
 
 /// What the requests of one connection share.
 pub(crate) struct Context {
@@ -60,6 +57,8 @@ pub(crate) struct Context {
     answer_timer: RefCell<Timer>,
     drain: CancellationToken,
     reset: Cell<bool>,
+    cut_at: Cell<Option<Instant>>,
+    breaks_off: Cell<Option<BreakOff>>,
     tunnel: RefCell<Option<PendingTunnel>>,
     permit: Cell<Option<ConnectionPermit>>,
 }
@@ -87,6 +86,8 @@ impl Context {
             answer_timer: RefCell::default(),
             drain,
             reset: Cell::new(false),
+            cut_at: Cell::new(None),
+            breaks_off: Cell::new(None),
             tunnel: RefCell::default(),
             permit: Cell::new(Some(permit)),
         }
@@ -140,10 +141,40 @@ impl Context {
         self.permit.take()
     }
 
+    /// The request under way has until `deadline`; an earlier deadline stays.
+    pub(crate) fn cut_at(&self, deadline: Instant) {
+        if self.cut_at.get().is_none() {
+            self.cut_at.set(Some(deadline));
+            self.interim.wake();
+        }
+    }
+
+    /// The request that had a deadline is over.
+    pub(crate) fn cut_never(&self) {
+        self.cut_at.set(None);
+    }
+
+    /// Why the gateway breaks the exchange under way off, if it does.
+    pub(crate) fn breaks_off(&self) -> Option<ProxyError> {
+        self.breaks_off.get().map(|why| match why {
+            BreakOff::Stalled => ProxyError::ClientStalled,
+            BreakOff::TakenOut => ProxyError::TakenOut,
+        })
+    }
+
     /// The connection must end as an error: its client cannot tell a truncated answer otherwise.
     pub(crate) fn reset_at_end(&self) {
         self.reset.set(true);
     }
+}
+
+/// Why the gateway does not wait for the end of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BreakOff {
+    /// The client takes nothing.
+    Stalled,
+    /// The listener or the target is gone, and so is the time that it left.
+    TakenOut,
 }
 
 /// How hyper's part of a connection ended.
@@ -156,6 +187,11 @@ enum Ended {
     HeadTimeout,
     /// No next request came in time, or there is to be none.
     Idle,
+    /// Inside an exchange, whose answer may have begun.
+    BrokenOff {
+        /// Whether something of the answer may have been sent.
+        answered: bool,
+    },
 }
 
 /// Finds out who a fresh connection is, by a PROXY header and TLS where its endpoint wants them, and
@@ -306,14 +342,30 @@ impl<D: Future<Output = ()>> Driver<'_, D> {
             };
             deadline = Some(due.min(since + grace));
         }
-        match self.timer.poll_at(cx, deadline) {
-            Poll::Ready(()) if watch.phase() == Phase::Head && self.drains_since.is_none() => {
-                self.context.worker.metrics().failed(Side::Client);
-                Poll::Ready(Ended::HeadTimeout)
-            }
-            Poll::Ready(()) => Poll::Ready(Ended::Idle),
-            Poll::Pending => Poll::Pending,
-        }
+        let stalled = watch
+            .blocked_since()
+            .map(|since| since + self.limits.request_body_timeout);
+        let taken_out = self.context.cut_at.get();
+        let first = [deadline, stalled, taken_out].into_iter().flatten().min();
+        ready!(self.timer.poll_at(cx, first));
+        let now = Instant::now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
+        Poll::Ready(if is_due(stalled) {
+            self.break_off(BreakOff::Stalled)
+        } else if is_due(taken_out) {
+            self.break_off(BreakOff::TakenOut)
+        } else if watch.phase() == Phase::Head && self.drains_since.is_none() {
+            self.context.worker.metrics().failed(Side::Client);
+            Ended::HeadTimeout
+        } else {
+            Ended::Idle
+        })
+    }
+
+    fn break_off(&self, why: BreakOff) -> Ended {
+        self.context.breaks_off.set(Some(why));
+        let answered = why == BreakOff::Stalled || self.context.watch.phase() != Phase::Busy;
+        Ended::BrokenOff { answered }
     }
 }
 
@@ -322,17 +374,24 @@ async fn close(io: ClientIo, ended: Ended, reset: bool) {
     let quiet = io.is_quiet();
     let client_ended = io.has_ended();
     let mut stream = io.into_stream();
-    if reset {
+    if reset || matches!(ended, Ended::BrokenOff { answered: true }) {
         // An HTTP/1.0 client takes a FIN for the end of its answer.
         let _ = socket2::SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
         return;
     }
-    let last_word: &[u8] = match ended {
-        Ended::HeadTimeout if quiet => REQUEST_TIMEOUT,
-        Ended::HeadTimeout | Ended::Closed | Ended::Broken | Ended::Idle => b"",
+    let last_word = match ended {
+        Ended::HeadTimeout if quiet => last_word(StatusCode::REQUEST_TIMEOUT, HEAD_TIMEOUT),
+        Ended::BrokenOff { .. } if quiet => {
+            last_word(StatusCode::SERVICE_UNAVAILABLE, error::TAKEN_OUT)
+        }
+        Ended::HeadTimeout
+        | Ended::BrokenOff { .. }
+        | Ended::Closed
+        | Ended::Broken
+        | Ended::Idle => String::new(),
     };
     let closing = async {
-        stream.write_all(last_word).await?;
+        stream.write_all(last_word.as_bytes()).await?;
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
         let mut scratch = [0; 4096];
@@ -346,4 +405,13 @@ async fn close(io: ClientIo, ended: Ended, reset: bool) {
     };
     // Whatever goes wrong here, the connection is over.
     let _ = tokio::time::timeout(LINGER_TIME, closing).await;
+}
+
+/// An answer that hyper has no part in.
+fn last_word(status: StatusCode, reason: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{reason}\n",
+        reason.len() + 1
+    )
 }

@@ -128,6 +128,8 @@ pub(crate) struct Watch {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     served: Cell<bool>,
+    /// The client has taken nothing since then, and there is something for it.
+    blocked: Cell<Option<Instant>>,
 }
 
 impl Watch {
@@ -137,6 +139,7 @@ impl Watch {
             phase: Cell::new(Phase::Head),
             since: Cell::new(now),
             served: Cell::new(false),
+            blocked: Cell::new(None),
         }
     }
 
@@ -169,10 +172,29 @@ impl Watch {
     /// When the connection is to be cut, unless something happens before.
     pub(crate) fn deadline(&self, head: Duration, keep_alive: Duration) -> Option<Instant> {
         match self.phase.get() {
+            // The last of an answer is still on its way.
+            Phase::Waiting if self.blocked.get().is_some() => None,
             Phase::Waiting => Some(self.since.get() + keep_alive),
             Phase::Head => Some(self.since.get() + head),
             Phase::Busy | Phase::Answering => None,
         }
+    }
+
+    /// Since when the client has taken nothing of what there is for it.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked.get()
+    }
+
+    /// Notes whether a write went through.
+    fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
+        if result.is_pending() {
+            if self.blocked.get().is_none() {
+                self.blocked.set(Some(Instant::now()));
+            }
+        } else if self.blocked.take().is_some() && self.phase.get() == Phase::Waiting {
+            self.since.set(Instant::now());
+        }
+        result
     }
 
     fn bytes_arrived(&self) {
@@ -212,6 +234,13 @@ impl Interim {
         write_interim_head(&mut queue.bytes, status, headers);
         self.waiting.store(true, Ordering::Release);
         if let Some(waker) = &queue.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Has the connection's task look around.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &self.lock().waker {
             waker.wake_by_ref();
         }
     }
@@ -299,7 +328,8 @@ impl ClientIo {
             self.interim.take(&mut self.writing);
         }
         while !self.writing.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.writing))?;
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.writing);
+            let written = ready!(self.watch.wrote(written))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -334,7 +364,8 @@ impl AsyncWrite for ClientIo {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.quiet = false;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -344,7 +375,8 @@ impl AsyncWrite for ClientIo {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.quiet = false;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -359,7 +391,8 @@ impl AsyncWrite for ClientIo {
             self.interim.clear();
         }
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch.wrote(flushed)
     }
 
     /// Leaves the socket open: the connection's task closes it, in its own way.
@@ -394,5 +427,27 @@ impl Timer {
             }
             sleep.as_mut().reset(deadline);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_idle_when_its_answer_has_gone_out() {
+        let (head, keep_alive) = (Duration::from_secs(2), Duration::from_secs(1));
+        let watch = Watch::new(Instant::now());
+        watch.request_begins();
+        watch.answer_begins();
+        assert!(watch.wrote(Poll::<()>::Pending).is_pending());
+        watch.request_ends();
+        assert_eq!(watch.deadline(head, keep_alive), None);
+        assert!(watch.blocked_since().is_some());
+
+        let out = Instant::now();
+        assert!(watch.wrote(Poll::Ready(())).is_ready());
+        assert!(watch.deadline(head, keep_alive) >= Some(out + keep_alive));
+        assert_eq!(watch.blocked_since(), None);
     }
 }

@@ -34,6 +34,12 @@ pub enum ProxyError {
     /// The client left before its answer.
     #[error("the client went away")]
     ClientGone,
+    /// The client did not take its answer.
+    #[error("the client did not take its answer in time")]
+    ClientStalled,
+    /// The request was under way when its listener or target was removed, and took too long.
+    #[error("{}", TAKEN_OUT)]
+    TakenOut,
     /// No listener answers for the host.
     #[error("no listener answers for this host")]
     NoListener,
@@ -94,6 +100,9 @@ pub enum ProxyError {
     },
 }
 
+/// What a client is told whose request outlived its listener or target.
+pub(crate) const TAKEN_OUT: &str = "what served this request was taken out of service";
+
 /// Whose fault a failure is: a metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -115,11 +124,13 @@ impl ProxyError {
             | Self::Handshake(_)
             | Self::BodyTimeout
             | Self::BodyBroken
-            | Self::ClientGone => Side::Client,
+            | Self::ClientGone
+            | Self::ClientStalled => Side::Client,
             Self::NoListener
             | Self::NoRule
             | Self::TooManyHandshakes
             | Self::TooManyTunnels
+            | Self::TakenOut
             | Self::ServerName => Side::Gateway,
             Self::NoTarget { .. }
             | Self::Connect { .. }
@@ -140,9 +151,11 @@ impl ProxyError {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::Handshake(error) => error.status(),
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::ClientGone => client_closed_request(),
+            Self::ClientGone | Self::ClientStalled => client_closed_request(),
             Self::NoListener | Self::NoRule => StatusCode::NOT_FOUND,
-            Self::TooManyHandshakes | Self::TooManyTunnels => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyHandshakes | Self::TooManyTunnels | Self::TakenOut => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NoTarget { status, .. } => *status,
             Self::Connect { .. }
             | Self::ServerName
@@ -165,12 +178,12 @@ impl ProxyError {
             | Self::BodyTimeout
             | Self::BodyBroken => "ERRORINFO_INVALID_REQUEST",
             Self::Method(_) => "ERRORINFO_INVALID_METHOD",
-            Self::ClientGone => "ERRORINFO_CLIENT_CLOSED_REQUEST",
+            Self::ClientGone | Self::ClientStalled => "ERRORINFO_CLIENT_CLOSED_REQUEST",
             Self::NoListener => "ERRORINFO_INVALID_HOST",
             Self::NoRule | Self::TooManyHandshakes | Self::TooManyTunnels | Self::ServerName => {
                 "ERRORINFO_GATEWAY_REFUSED"
             }
-            Self::NoTarget { .. } => "ERRORINFO_UPSTREAM_NO_LIVE",
+            Self::NoTarget { .. } | Self::TakenOut => "ERRORINFO_UPSTREAM_NO_LIVE",
             Self::Connect { .. }
             | Self::BackendClosed
             | Self::BackendMalformed
@@ -184,7 +197,7 @@ impl ProxyError {
 }
 
 /// 499: the client left; never on the wire.
-pub(crate) fn client_closed_request() -> StatusCode {
+fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).expect("499 is within 100..1000")
 }
 

@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 use crate::access_log::{RequestRecord, RouteLabels};
 use crate::body::Upload;
 use crate::client_connection::Context;
-use crate::error::{ProxyError, client_closed_request};
+use crate::error::ProxyError;
 use crate::forwarded_headers::TraceId;
+use crate::in_flight::Flight;
 use crate::view::View;
 
 /// A request under way.
@@ -28,6 +29,7 @@ pub(crate) struct Exchange {
     /// The backend's place in the snapshot, and the target's in it: an `Arc` of the target would be
     /// counted on a cache line that all workers share.
     target: Option<(usize, usize)>,
+    flight: Option<usize>,
     upload: Option<Rc<Upload>>,
     status: Option<StatusCode>,
     error: Option<(&'static str, crate::error::Side)>,
@@ -57,6 +59,7 @@ impl Exchange {
             speaks_1_0: request.version() == Version::HTTP_10,
             route: None,
             target: None,
+            flight: None,
             upload: None,
             status: None,
             error: None,
@@ -112,6 +115,24 @@ impl Exchange {
             .find(|(_, known)| Arc::ptr_eq(known, target));
         self.target = place.map(|(place, _)| (backend.index, place));
         target.load.of(self.context.worker.index).request_started();
+        self.take_off(backend, target);
+    }
+
+    /// Lets the request be found when its listener or target goes, which may have happened already.
+    fn take_off(&mut self, backend: &Backend, target: &Target) {
+        let Some(route) = self.route else { return };
+        let worker = &self.context.worker;
+        let flight = Flight {
+            context: Rc::clone(&self.context),
+            listener: self.view.snapshot.routes[route].listener_id,
+            target: target.id,
+            drain_timeout: backend.settings.drain_timeout,
+        };
+        let live = worker.view();
+        if !Rc::ptr_eq(&live, &self.view) {
+            flight.judge(&live.snapshot, Instant::now());
+        }
+        self.flight = Some(worker.in_flight.insert(flight));
     }
 
     fn target(&self) -> Option<&Target> {
@@ -161,6 +182,10 @@ impl Exchange {
             target.load.of(self.context.worker.index).request_ended();
         }
         self.target = None;
+        if let Some(flight) = self.flight.take() {
+            self.context.worker.in_flight.remove(flight);
+            self.context.cut_never();
+        }
     }
 }
 
@@ -169,12 +194,13 @@ impl Drop for Exchange {
         let target = self.target().map(|target| target.address);
         self.release_target();
         self.context.watch.request_ends();
+        let broke_off = self.context.breaks_off();
+        let broke_off = broke_off.unwrap_or(ProxyError::ClientGone);
         if !self.complete && self.error.is_none() {
-            let gone = ProxyError::ClientGone;
-            self.error = Some((gone.error_info(), gone.side()));
+            self.error = Some((broke_off.error_info(), broke_off.side()));
         }
-        // Without a status it is the client who left; with one, the status was sent already.
-        let status = self.status.unwrap_or_else(client_closed_request);
+        // A status that is known was sent already.
+        let status = self.status.unwrap_or_else(|| broke_off.status());
         let took = self.started.elapsed();
         let metrics = self.context.worker.metrics();
         if let Some((_, side)) = self.error {

@@ -22,6 +22,11 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
+/// What the kernel holds for a client at most that it may not send yet. Otherwise it calls a socket
+/// writable again when a third of its buffer is free, which may be a megabyte: a slow client would seem
+/// to take nothing for minutes.
+const MAX_UNSENT: u32 = 128 * 1024;
+
 /// Whether somebody else listens on `address`. `SO_REUSEPORT` would hide that: another process of the
 /// same user would share our port.
 pub(crate) fn find_other_owner(address: SocketAddr) -> io::Result<()> {
@@ -38,6 +43,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_port(true)?;
     // Accepted sockets inherit these.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(MAX_UNSENT)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)

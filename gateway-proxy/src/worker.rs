@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::{Record, RequestRecord, TunnelRecord};
 use crate::client_connection::welcome;
+use crate::in_flight::InFlight;
 use crate::limits::{ConnectionBudget, ConnectionPermit, HandshakeRate};
 use crate::listener::{accept_all, listen};
 use crate::metrics::WorkerCounts;
@@ -53,6 +54,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pool: Rc<Pool>,
     pub(crate) tunnels: Rc<TunnelSet>,
+    pub(crate) in_flight: InFlight,
     view: RefCell<Rc<View>>,
     shared: Arc<Shared>,
     connections: TaskTracker,
@@ -89,6 +91,7 @@ impl Worker {
             index,
             pool: Rc::new(Pool::default()),
             tunnels: Rc::new(TunnelSet::new()),
+            in_flight: InFlight::default(),
             view: RefCell::new(view),
             shared,
             connections: TaskTracker::new(),
@@ -113,7 +116,7 @@ impl Worker {
                     }
                     None => return,
                 },
-                _ = sweep.tick() => self.pool.sweep(Instant::now(), None),
+                _ = sweep.tick() => self.pool.sweep(Instant::now()),
             }
         }
     }
@@ -139,7 +142,8 @@ impl Worker {
         let wanted: HashSet<u64> = backends
             .flat_map(|backend| backend.targets.iter().map(|target| target.health.id))
             .collect();
-        self.pool.sweep(Instant::now(), Some(&wanted));
+        self.pool.keep_only(&wanted);
+        self.in_flight.refresh(&view.snapshot);
         self.tunnels.refresh(&view.snapshot);
     }
 

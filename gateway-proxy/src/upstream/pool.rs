@@ -18,7 +18,8 @@ const MAX_IDLE: usize = 256;
 /// A worker's idle connections.
 #[derive(Default)]
 pub(crate) struct Pool {
-    /// By the id of the target's health cell, which names (pool, settings, target).
+    /// By the id of the target's health cell, which names (pool, settings, target); for the targets
+    /// that are live and no other.
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
 }
 
@@ -60,18 +61,22 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long or was closed by its backend, and everything to
-    /// targets other than `wanted` where that is given.
-    pub(crate) fn sweep(&self, now: Instant, wanted: Option<&HashSet<u64>>) {
-        self.idle.borrow_mut().retain(|target, list| {
-            if wanted.is_some_and(|wanted| !wanted.contains(target)) {
-                return false;
-            }
+    /// Closes idle connections to targets other than `live`; those that come back later are closed then.
+    pub(crate) fn keep_only(&self, live: &HashSet<u64>) {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|target, _| live.contains(target));
+        for target in live {
+            idle.entry(*target).or_default();
+        }
+    }
+
+    /// Closes what has been idle for too long or was closed by its backend.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for list in self.idle.borrow_mut().values_mut() {
             list.retain(|idle| {
                 !idle.connection.is_closed() && now.duration_since(idle.since) < IDLE_TIMEOUT
             });
-            !list.is_empty()
-        });
+        }
     }
 }
 
@@ -90,13 +95,15 @@ impl Lease {
     }
 
     /// Returns the connection after a clean end. One that is not idle by now (its request's body has
-    /// not gone out, or more bytes came than the answer has) is cut.
+    /// not gone out, or more bytes came than the answer has) is cut, and one to a target that is gone.
     pub(crate) fn give_back(self) {
         if self.once || !self.connection.is_idle() {
             return;
         }
         let mut idle = self.pool.idle.borrow_mut();
-        let list = idle.entry(self.target).or_default();
+        let Some(list) = idle.get_mut(&self.target) else {
+            return;
+        };
         if list.len() >= MAX_IDLE {
             list.remove(0);
         }

@@ -183,6 +183,17 @@ impl Gateway {
         Client::connect(self.address)
     }
 
+    /// A new connection that takes few bytes at a time.
+    pub(crate) fn connect_with_window(&self, bytes: usize) -> Client {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(stream)
+    }
+
     /// Sends `request` on a connection of its own, and gives all that comes back until the end.
     pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> String {
         let mut client = self.connect();

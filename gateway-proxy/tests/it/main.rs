@@ -7,6 +7,7 @@ mod harness;
 mod hostile_backends;
 mod hostile_clients;
 mod lifecycle;
+mod removal;
 mod streaming;
 mod tls;
 mod websocket;

@@ -216,3 +216,50 @@ fn a_large_body_arrives_whole_both_ways() {
     client.0.read_exact(&mut body).unwrap();
     assert!(body.iter().all(|byte| *byte == b'y'));
 }
+
+#[test]
+fn a_client_that_does_not_take_its_answer_is_cut_off() {
+    let (cut, was_cut) = channel();
+    let backend = Backend::start(move |mut peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\n\r\n");
+        let part = vec![b'x'; 64 * 1024];
+        while peer.stream.write_all(&part).is_ok() {}
+        cut.send(()).unwrap();
+    });
+    let gateway = Gateway::start_with(&[backend.address], |config| {
+        config.limits.request_body_timeout = Duration::from_millis(200);
+    });
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    was_cut.recv_timeout(PATIENCE).unwrap();
+    assert!(client.rest_and_end().1, "a reset");
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "slowness is what this is about")]
+fn a_client_that_takes_its_answer_slowly_gets_it_whole() {
+    const LENGTH: usize = 1024 * 1024;
+    let backend = Backend::start(|mut peer| {
+        peer.request();
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"
+        ));
+        peer.send(vec![b'x'; LENGTH]);
+        peer.drain();
+    });
+    // Less than the whole takes, more than a part.
+    let gateway = Gateway::start_with(&[backend.address], |config| {
+        config.limits.request_body_timeout = Duration::from_millis(500);
+    });
+    let mut client = gateway.connect_with_window(8 * 1024);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head();
+    let (mut left, mut part) = (LENGTH, vec![0; 32 * 1024]);
+    while left > 0 {
+        std::thread::sleep(Duration::from_millis(10));
+        let read = std::io::Read::read(&mut client.0, &mut part).unwrap();
+        assert!(read > 0, "{left} bytes are missing");
+        left -= read;
+    }
+}
