@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -235,8 +235,15 @@ impl Drop for SocketFile {
 }
 
 /// Binds under another name first, so that the socket is its owner's alone when it appears, and
-/// takes the place of one that a crash left behind.
+/// takes the place of one that a crash left behind, but of nothing else.
 fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    let is_other = |found: fs::Metadata| !found.file_type().is_socket();
+    if fs::symlink_metadata(path).is_ok_and(is_other) {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something that is no socket is there",
+        ));
+    }
     if UnixStream::connect(path).is_ok() {
         return Err(io::Error::new(
             io::ErrorKind::AddrInUse,

@@ -144,10 +144,10 @@ impl Supervisor {
 
 /// A refusal as the API tells it beside what is live.
 fn explain(error: &ApplyError) -> ConfigProblem {
-    match error {
-        ApplyError::Invalid(problems) => refusal(&messages(problems)),
-        other => refusal(&other.to_string()),
+    if let ApplyError::Invalid(problems) = error {
+        return refusal(&messages(problems));
     }
+    refusal(&error.to_string())
 }
 
 /// What the errors among `problems` say, in one line.

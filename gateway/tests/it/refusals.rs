@@ -77,6 +77,30 @@ fn a_bad_file_is_drawn_and_nothing_starts() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_socket_is_left_alone() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("precious");
+    fs::write(&file, "precious").unwrap();
+    let state = folder.path().join("state");
+    let admin = format!("unix:{}", file.display());
+    let ended = run(&["run", "--state", state.to_str().unwrap(), "--admin", &admin]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("no socket"), "{}", ended.stderr);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn a_port_that_is_mapped_twice_is_refused() {
+    let folder = tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let maps = "80=8080,80=8081";
+    let ended = run(&["run", "--state", state, "--map-port", maps]);
+    assert_eq!(ended.status.code(), Some(1));
+    let expected = "--map-port maps 80 to 8080 and to 8081";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
+
+#[test]
 fn a_second_process_on_the_same_state_is_told_so() {
     let folder = tempdir().unwrap();
     let state = folder.path().to_str().unwrap();
