@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub(crate) struct ServingArgs {
         value_name = "80=8080,...",
         value_delimiter = ','
     )]
-    pub(crate) map_port: Vec<Mapping<u16>>,
+    pub(crate) map_port: Vec<Mapping<NonZeroU16>>,
 
     /// Bind another address than the document's.
     #[arg(
@@ -150,7 +150,7 @@ pub(crate) struct ServingArgs {
     pub(crate) map_address: Vec<Mapping<IpAddr>>,
 
     /// Threads that serve requests [default: one per core].
-    #[arg(long, env = "GATEWAY_WORKERS", value_name = "N")]
+    #[arg(long, env = "GATEWAY_WORKERS", value_name = "N", value_parser = parse_workers)]
     pub(crate) workers: Option<NonZeroUsize>,
 
     /// How long requests and tunnels may go on after SIGTERM, in seconds.
@@ -339,6 +339,16 @@ impl FromStr for AccessLog {
     }
 }
 
+/// Each worker is a thread and a socket for each listener: more than this is a slip of the hand.
+const MAX_WORKERS: usize = 1024;
+
+fn parse_workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|workers: &NonZeroUsize| workers.get() <= MAX_WORKERS)
+        .ok_or_else(|| format!("expected a number from 1 to {MAX_WORKERS}"))
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: u32 = text
         .parse()
@@ -385,7 +395,7 @@ mod tests {
             .serving
             .map_port
             .iter()
-            .map(|map| (map.from, map.to))
+            .map(|map| (map.from.get(), map.to.get()))
             .collect();
         assert_eq!(ports, [(80, 8080), (443, 8443)]);
         assert_eq!(
@@ -398,10 +408,12 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let rows: [&[&str]; 7] = [
+        let rows: [&[&str]; 9] = [
             &["run"],
             &["run", "--config", "a", "--state", "b"],
             &["run", "--config", "a", "--workers", "0"],
+            &["run", "--config", "a", "--workers", "100000"],
+            &["run", "--config", "a", "--map-port", "80=0"],
             &["run", "--config", "a", "--map-port", "80"],
             &["run", "--config", "a", "--map-port", "80=http"],
             &["run", "--config", "a", "--admin", "unix:"],

@@ -1,6 +1,7 @@
 //! `gateway run`: from the command line to a process that serves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -46,6 +47,16 @@ pub(crate) enum RunError {
     /// The demo cannot be given.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// One port or address is mapped to two.
+    #[error("{option} maps {from} to {} and to {}; keep one of them", to[0], to[1])]
+    Ambiguous {
+        /// Which option.
+        option: &'static str,
+        /// What is mapped.
+        from: String,
+        /// To what.
+        to: [String; 2],
+    },
     /// The system has no threads, signals or watches to give.
     #[error("cannot start {part}")]
     System {
@@ -111,6 +122,7 @@ pub(crate) fn control_runtime() -> Result<Runtime, RunError> {
 }
 
 async fn serve(arguments: &RunArgs, telemetry: &Telemetry) -> Result<(), RunError> {
+    let compile = compile_options(&arguments.serving)?;
     let signals = Signals::listen().map_err(RunError::system("listening to signals"))?;
     let files = FileWatcher::start().map_err(RunError::system("watching files"))?;
     let source = source(&arguments.source, &files)?;
@@ -120,7 +132,7 @@ async fn serve(arguments: &RunArgs, telemetry: &Telemetry) -> Result<(), RunErro
         source,
         files,
         admin,
-        compile: compile_options(&arguments.serving),
+        compile,
         access_log: access_log.map_err(RunError::system("the access log"))?,
         drain_timeout: arguments.serving.drain_timeout,
         log_lines_dropped: telemetry.dropped(),
@@ -143,12 +155,31 @@ fn source(arguments: &SourceArgs, files: &FileWatcher) -> Result<Source, RunErro
     }
 }
 
-fn compile_options(arguments: &ServingArgs) -> CompileOptions {
-    let ports = arguments.map_port.iter().map(|map| (map.from, map.to));
+fn compile_options(arguments: &ServingArgs) -> Result<CompileOptions, RunError> {
+    let ports = arguments.map_port.iter();
+    let ports = ports.map(|map| (map.from.get(), map.to.get()));
     let addresses = arguments.map_address.iter().map(|map| (map.from, map.to));
-    CompileOptions {
-        port_map: ports.collect(),
-        address_map: addresses.collect(),
+    Ok(CompileOptions {
+        port_map: unambiguous("--map-port", ports)?,
+        address_map: unambiguous("--map-address", addresses)?,
         workers: arguments.workers.unwrap_or_else(default_workers).get(),
+    })
+}
+
+fn unambiguous<T: Copy + Ord + Display>(
+    option: &'static str,
+    mappings: impl Iterator<Item = (T, T)>,
+) -> Result<BTreeMap<T, T>, RunError> {
+    let mut map = BTreeMap::new();
+    for (from, to) in mappings {
+        let before = map.insert(from, to);
+        if let Some(before) = before.filter(|before| *before != to) {
+            return Err(RunError::Ambiguous {
+                option,
+                from: from.to_string(),
+                to: [before.to_string(), to.to_string()],
+            });
+        }
     }
+    Ok(map)
 }
