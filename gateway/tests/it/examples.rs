@@ -134,3 +134,28 @@ fn end_to_end() {
         ask(&renewed).filter(|answer| answer.body == "secure answers GET /\n")
     });
 }
+
+#[test]
+fn the_readmes_first_document() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let (_, document) = readme.split_once("```jsonc\n").unwrap();
+    let (document, _) = document.split_once("```").unwrap();
+    let backends = Backends::named(["one", "two"]);
+    let document = document
+        .replace("9001", &backends.address(0).port().to_string())
+        .replace("9002", &backends.address(1).port().to_string());
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("my-gateway.json");
+    fs::write(&path, document).unwrap();
+    let ended = run(&["check", path.to_str().unwrap()]);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
+
+    let (http, admin) = (free_port(), free_port());
+    let map = format!("80={http}");
+    let _gateway = Gateway::run(
+        admin,
+        &["--config", path.to_str().unwrap(), "--map-port", &map],
+    );
+    assert!(get(http, "/").unwrap().body.contains(" answers GET /"));
+}
