@@ -37,7 +37,11 @@ enum Command {
     /// Checks what no compiler checks: file headers, links in the docs, lint tables.
     Tidy,
     /// Builds the container image, and checks the systemd unit.
-    Packaging,
+    Packaging {
+        /// What the image's binary is built with: `dist` for one that is meant to serve.
+        #[arg(long, default_value = "dev")]
+        profile: String,
+    },
 }
 
 /// Arguments that go on to the program behind the command; `-- --help` lists them.
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
         Command::Openapi => openapi::write(),
         Command::Deps => deps::check(),
         Command::Tidy => tidy::check(),
-        Command::Packaging => packaging::check(),
+        Command::Packaging { profile } => packaging::run_with(&profile),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,12 +9,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, cargo, command, is_ci, output, run};
 
-const IMAGE: &str = "open-application-gateway:test";
+/// What the image is tagged.
+const IMAGE: &str = "open-application-gateway";
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Checks both, with a binary that is quick to build.
 pub(crate) fn check() -> Result<()> {
+    run_with("dev")
+}
+
+/// Checks both; the image holds a binary built with `profile`.
+pub(crate) fn run_with(profile: &str) -> Result<()> {
     unit()?;
-    image()
+    image(profile)
 }
 
 /// systemd's own verdict on the unit.
@@ -39,7 +46,7 @@ fn unit() -> Result<()> {
 }
 
 /// Builds the image, starts it, and waits until its own health check passes.
-fn image() -> Result<()> {
+fn image(profile: &str) -> Result<()> {
     if !docker_answers() {
         if is_ci() && shell::is_installed("dockerd") {
             bail!("Docker is installed but its daemon does not answer");
@@ -48,8 +55,8 @@ fn image() -> Result<()> {
         return Ok(());
     }
     let context = shell::target_directory().join("packaging/image");
-    fs::create_dir_all(&context)?;
-    fs::copy(static_binary()?, context.join("gateway"))?;
+    fs::create_dir_all(context.join("state"))?;
+    fs::copy(static_binary(profile)?, context.join("gateway"))?;
     fs::copy(ROOTS, context.join("ca-certificates.crt"))
         .with_context(|| format!("{ROOTS}: install the package ca-certificates"))?;
     let file = shell::root().join("packaging/Dockerfile");
@@ -77,7 +84,7 @@ fn docker_answers() -> bool {
 }
 
 /// The gateway without a dynamic loader, for an image that holds nothing else.
-fn static_binary() -> Result<PathBuf> {
+fn static_binary(profile: &str) -> Result<PathBuf> {
     let host = output(command("rustc").arg("-vV"))?;
     let host = host
         .lines()
@@ -85,8 +92,21 @@ fn static_binary() -> Result<PathBuf> {
         .context("rustc names no host")?;
     run(cargo()
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .args(["build", "--package", "gateway", "--target", host]))?;
-    Ok(shell::target_directory().join(host).join("debug/gateway"))
+        .args([
+            "build",
+            "--package",
+            "gateway",
+            "--target",
+            host,
+            "--profile",
+            profile,
+        ]))?;
+    // Cargo's one profile whose folder is not called by its name.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(shell::target_directory()
+        .join(host)
+        .join(folder)
+        .join("gateway"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "pauses between looks at a state")]
