@@ -1,27 +1,34 @@
 //! Serving a router on a socket: bounded in connections and in time, ended gracefully.
 //!
 //! `axum::serve` has neither time-outs nor a bound, and this API must answer while the data plane
-//! is under attack.
+//! is under attack, or itself: connections that ask nothing make room for others.
 
-use std::sync::Arc;
+mod seats;
+
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use seats::{Seat, Seats};
 
 /// What one listener of the API may take.
 #[derive(Debug, Clone)]
 pub struct ServeLimits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
+    /// How long they wait, before connections without a request are closed to make room.
+    pub patience: Duration,
     /// For a TLS handshake, and for a head: from its connection's opening, or from the answer
     /// before it. An idle connection is closed after this.
     pub head_timeout: Duration,
@@ -33,6 +40,7 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             connections: 256,
+            patience: Duration::from_secs(1),
             head_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(5),
         }
@@ -51,8 +59,8 @@ pub async fn serve<L: Listener>(
     shutdown: CancellationToken,
 ) {
     let connections = TaskTracker::new();
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let cut = CancellationToken::new();
+    let seats = Seats::new(limits.connections, limits.patience, &cut);
     let server = Server {
         tls,
         router,
@@ -60,20 +68,20 @@ pub async fn serve<L: Listener>(
         shutdown: shutdown.clone(),
     };
     loop {
-        // The permit comes first: what is not accepted waits in the kernel, not in our memory.
+        // The seat comes first: what is not accepted waits in the kernel, not in our memory.
         let accepted = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
-            (permit, listener.accept().await.0)
+            let seat = seats.free().await;
+            (seat, listener.accept().await.0)
         };
-        let (permit, stream) = tokio::select! {
+        let (seat, stream) = tokio::select! {
             accepted = accepted => accepted,
             () = shutdown.cancelled() => break,
         };
-        let (server, cut) = (server.clone(), cut.clone());
+        let server = server.clone();
         connections.spawn(async move {
-            cut.run_until_cancelled(server.connection(stream)).await;
-            drop(permit);
+            let left = seat.left();
+            let served = server.connection(stream, &seat);
+            left.run_until_cancelled(served).await;
         });
     }
     drop(listener);
@@ -97,22 +105,31 @@ struct Server {
 }
 
 impl Server {
-    async fn connection(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn connection(self, stream: impl AsyncRead + AsyncWrite + Unpin, seat: &Seat) {
         let Some(tls) = &self.tls else {
-            return self.http(stream).await;
+            return self.http(stream, seat).await;
         };
         match tokio::time::timeout(self.head_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Ok(stream)) => self.http(stream, seat).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake with the API failed"),
             Err(_) => tracing::debug!("TLS handshake with the API timed out"),
         }
     }
 
-    async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin, seat: &Seat) {
+        let router = TowerToHyperService::new(self.router);
+        let service = service_fn(|request: Request<Incoming>| {
+            let (busy, response) = (seat.busy(), router.call(request));
+            async move {
+                let response = response.await;
+                drop(busy);
+                response
+            }
+        });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.head_timeout)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
+            .serve_connection(TokioIo::new(stream), service);
         let mut served = std::pin::pin!(served);
         let result = tokio::select! {
             result = &mut served => result,

@@ -91,6 +91,7 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
 async fn connections_past_the_bound_wait_their_turn() {
     let limits = ServeLimits {
         connections: 1,
+        patience: HANG,
         ..ServeLimits::default()
     };
     let server = start(limits, None).await;
@@ -105,6 +106,33 @@ async fn connections_past_the_bound_wait_their_turn() {
     assert!(early.is_err(), "the second was served beside the first");
     drop(first);
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn connections_that_ask_nothing_make_room() {
+    let limits = ServeLimits {
+        connections: 2,
+        patience: Duration::from_millis(20),
+        ..ServeLimits::default()
+    };
+    let server = start(limits, None).await;
+    // A request that waits for its body, and the half of a head, which came later.
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    let head = b"PUT /v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
+        Expect: 100-continue\r\n\r\n";
+    busy.write_all(head).await.unwrap();
+    let mut interim = [0; 25];
+    busy.read_exact(&mut interim).await.unwrap();
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"GET /hea").await.unwrap();
+
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    assert!(ask(&mut third).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(ended(&mut half).await, b"");
+    busy.write_all(b"{}").await.unwrap();
+    let mut status = [0; 9];
+    busy.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 ");
 }
 
 #[tokio::test]
