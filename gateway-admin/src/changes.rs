@@ -40,57 +40,62 @@ pub(crate) fn between(
     differences(&before, &parts(after))
 }
 
-fn differences(
-    before: &BTreeMap<String, Value>,
-    after: &BTreeMap<String, Value>,
-) -> Vec<ResourceChange> {
+fn differences(before: &Parts, after: &Parts) -> Vec<ResourceChange> {
     let mut changes = BTreeMap::new();
-    for (name, old) in before {
-        match after.get(name) {
-            None => changes.insert(name, ChangeKind::Deleted),
-            Some(new) if new != old => changes.insert(name, ChangeKind::Replaced),
+    for (key, (name, old)) in before {
+        match after.get(key) {
+            None => changes.insert(key, (name, ChangeKind::Deleted)),
+            Some((name, new)) if new != old => changes.insert(key, (name, ChangeKind::Replaced)),
             Some(_) => None,
         };
     }
-    for name in after.keys().filter(|name| !before.contains_key(*name)) {
-        changes.insert(name, ChangeKind::Created);
+    for (key, (name, _)) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
+        changes.insert(key, (name, ChangeKind::Created));
     }
-    let change = |(resource, change): (&String, ChangeKind)| ResourceChange {
-        resource: resource.clone(),
+    let change = |(name, change): (&String, ChangeKind)| ResourceChange {
+        resource: name.clone(),
         change,
     };
-    changes.into_iter().map(change).collect()
+    changes.into_values().map(change).collect()
 }
 
-fn parts(document: &ApplicationGateway) -> BTreeMap<String, Value> {
+/// Parts of a document with their names, by those names in lower case: a resource that is written
+/// in another case is the same one.
+type Parts = BTreeMap<String, (String, Value)>;
+
+fn part(name: String, value: Value) -> (String, (String, Value)) {
+    (name.to_ascii_lowercase(), (name, value))
+}
+
+fn parts(document: &ApplicationGateway) -> Parts {
     let mut parts = json_parts(&document_json(document));
     // Secrets do not show, but tags tell when they change.
     let certificates = Collection::SslCertificates;
     for name in document.names(certificates) {
         let tag = document.resource_etag(certificates, name);
-        parts.insert(format!("{certificates}/{name}"), tag.into());
+        parts.extend([part(format!("{certificates}/{name}"), tag.into())]);
     }
     parts
 }
 
 /// The document taken apart into what has a URL of its own, and the rest by property.
-fn json_parts(document: &Value) -> BTreeMap<String, Value> {
+fn json_parts(document: &Value) -> Parts {
     let mut parts = BTreeMap::new();
     let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
     for (key, value) in members(document) {
         if key != "properties" {
-            parts.insert(key, value);
+            parts.extend([part(key, value)]);
             continue;
         }
         for (key, value) in members(&value) {
             let is_collection = key.parse::<Collection>().is_ok();
             let Some(resources) = value.as_array().filter(|_| is_collection) else {
-                parts.insert(format!("properties/{key}"), value);
+                parts.extend([part(format!("properties/{key}"), value)]);
                 continue;
             };
             for resource in resources {
                 let name = resource["name"].as_str().unwrap_or_default();
-                parts.insert(format!("{key}/{name}"), resource.clone());
+                parts.extend([part(format!("{key}/{name}"), resource.clone())]);
             }
         }
     }
@@ -110,6 +115,7 @@ mod tests {
             "properties": {
                 "enableHttp2": false,
                 "httpListeners": [{ "name": "a", "x": 1 }, { "name": "b" }, { "name": "c" }],
+                "probes": [{ "name": "Live" }],
             },
         });
         let after = json!({
@@ -117,6 +123,7 @@ mod tests {
             "properties": {
                 "enableHttp2": true,
                 "httpListeners": [{ "name": "c" }, { "name": "a", "x": 2 }, { "name": "d" }],
+                "probes": [{ "name": "live" }],
             },
         });
         let differ = |before, after| differences(&json_parts(before), &json_parts(after));
@@ -128,6 +135,7 @@ mod tests {
             "httpListeners/a Replaced",
             "httpListeners/b Deleted",
             "httpListeners/d Created",
+            "probes/live Replaced",
             "properties/enableHttp2 Replaced",
             "tags Deleted",
         ];
