@@ -28,6 +28,24 @@ struct Found {
     remedy: String,
 }
 
+impl Found {
+    fn new(
+        span: Option<Range<usize>>,
+        pointer: impl ToString,
+        code: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            pointer: pointer.to_string(),
+            span,
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
 impl<'t> Collector<'t> {
     pub(crate) fn new(tree: &'t JsonTree) -> Self {
         Self {
@@ -61,13 +79,7 @@ impl<'t> Collector<'t> {
     ) {
         self.keep(
             Severity::Error,
-            Found {
-                code,
-                pointer: pointer.to_string(),
-                span,
-                message: message.into(),
-                remedy: remedy.into(),
-            },
+            Found::new(span, pointer, code, message, remedy),
         );
     }
 
@@ -93,13 +105,7 @@ impl<'t> Collector<'t> {
     ) {
         self.keep(
             Severity::Warning,
-            Found {
-                code,
-                pointer: pointer.to_string(),
-                span,
-                message: message.into(),
-                remedy: remedy.into(),
-            },
+            Found::new(span, pointer, code, message, remedy),
         );
     }
 
