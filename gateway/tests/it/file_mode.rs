@@ -168,7 +168,7 @@ fn a_second_signal_ends_at_once() {
     let setup = setup(&["--drain-timeout", "3600"]);
     let mut stuck = TcpStream::connect(("127.0.0.1", setup.port)).unwrap();
     stuck
-        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        .write_all(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
         .unwrap();
     eventually("the request to be in flight", || {
         let health = get(setup.admin, "/v1/backendHealth")?.body;
