@@ -17,7 +17,7 @@ use test_backend::{Backend, BackendOptions};
 use crate::admin_listener::AdminListener;
 use crate::cli::{AdminAddress, AdminArgs, DemoArgs, LogFormat};
 use crate::process::{Process, ProcessOptions, default_workers};
-use crate::run::{RunError, control_runtime, exit_code};
+use crate::run::{RunError, to_the_end};
 use crate::shutdown::Signals;
 use crate::store::EmbeddedStore;
 use crate::supervisor::Source;
@@ -52,15 +52,9 @@ pub(crate) enum DemoError {
 
 /// Serves until Ctrl-C.
 pub(crate) fn demo(arguments: &DemoArgs) -> ExitCode {
-    let outcome = Telemetry::start(Some(LogFormat::Text), "warn")
-        .map_err(RunError::from)
-        .and_then(|telemetry| {
-            let runtime = control_runtime()?;
-            let outcome = runtime.block_on(serve(arguments, &telemetry));
-            runtime.shutdown_background();
-            outcome
-        });
-    exit_code(outcome)
+    to_the_end(Some(LogFormat::Text), "warn", async |telemetry| {
+        serve(arguments, telemetry).await
+    })
 }
 
 async fn serve(arguments: &DemoArgs, telemetry: &Telemetry) -> Result<(), RunError> {

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::access_log;
 use crate::admin_listener::{AdminListenError, AdminListener};
-use crate::cli::{RunArgs, ServingArgs, SourceArgs};
+use crate::cli::{LogFormat, RunArgs, ServingArgs, SourceArgs};
 use crate::config_file::{ConfigFile, FileError};
 use crate::demo::DemoError;
 use crate::diagnostics::Style;
@@ -86,19 +86,26 @@ impl RunError {
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: &RunArgs) -> ExitCode {
-    let outcome = Telemetry::start(arguments.log.format, &arguments.log.level)
+    let log = &arguments.log;
+    to_the_end(log.format, &log.level, async |telemetry| {
+        serve(arguments, telemetry).await
+    })
+}
+
+/// Runs `serve` with logs and a runtime, and says what is wrong, if anything is.
+pub(crate) fn to_the_end(
+    format: Option<LogFormat>,
+    level: &str,
+    serve: impl AsyncFnOnce(&Telemetry) -> Result<(), RunError>,
+) -> ExitCode {
+    let outcome = Telemetry::start(format, level)
         .map_err(RunError::from)
         .and_then(|telemetry| {
             let runtime = control_runtime()?;
-            let outcome = runtime.block_on(serve(arguments, &telemetry));
+            let outcome = runtime.block_on(serve(&telemetry));
             runtime.shutdown_background();
             outcome
         });
-    exit_code(outcome)
-}
-
-/// Says what is wrong, if anything is.
-pub(crate) fn exit_code(outcome: Result<(), RunError>) -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
     };
@@ -112,7 +119,7 @@ pub(crate) fn exit_code(outcome: Result<(), RunError>) -> ExitCode {
 }
 
 /// The runtime of everything but requests.
-pub(crate) fn control_runtime() -> Result<Runtime, RunError> {
+fn control_runtime() -> Result<Runtime, RunError> {
     Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("gateway-control")
