@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderValue, Method, StatusCode};
+use tokio::sync::Semaphore;
 
 use crate::answer::{self, REQUEST_ID};
 use crate::control::Control;
@@ -24,13 +25,19 @@ use crate::routes;
 pub(crate) struct Api<C> {
     pub(crate) control: Arc<C>,
     pub(crate) body_limit: usize,
+    /// Bodies that may be read into trees and written at a time.
+    pub(crate) turns: Semaphore,
 }
+
+/// Writes are applied one by one; one more may be read meanwhile.
+const TURNS: usize = 2;
 
 /// The whole API.
 pub fn router<C: Control>(control: Arc<C>, options: AdminOptions) -> Router {
     let api = Arc::new(Api {
         control,
         body_limit: options.body_limit,
+        turns: Semaphore::new(TURNS),
     });
     routes::router()
         .with_state(Arc::clone(&api))
@@ -46,6 +53,7 @@ pub fn health_router<C: Control>(control: Arc<C>) -> Router {
     let api = Arc::new(Api {
         control,
         body_limit: 0,
+        turns: Semaphore::new(TURNS),
     });
     routes::health_router()
         .with_state(Arc::clone(&api))

@@ -6,6 +6,7 @@ use axum::body::{Body, HttpBody, to_bytes};
 use gateway_core::resource::JsonTree;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::AdminError;
 
@@ -13,12 +14,26 @@ use crate::error::AdminError;
 /// should not keep that for good.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The body as a tree that knows its places.
-pub(crate) async fn read_json(
+/// The body as a tree that knows its places, within a turn that is to be kept until the write is
+/// done: trees are many times larger than their text.
+pub(crate) async fn read_json<'t>(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-) -> Result<JsonTree, AdminError> {
+    turns: &'t Semaphore,
+) -> Result<(JsonTree, SemaphorePermit<'t>), AdminError> {
+    let text = read_text(headers, body, limit).await?;
+    let turn = turns.acquire().await;
+    let turn = turn.expect("the semaphore is never closed");
+    // A body of megabytes must not keep the runtime from probes and other requests.
+    let parsing = tokio::task::spawn_blocking(move || JsonTree::parse(&text));
+    match parsing.await {
+        Ok(parsed) => Ok((parsed.map_err(AdminError::InvalidJson)?, turn)),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+async fn read_text(headers: &HeaderMap, body: Body, limit: usize) -> Result<String, AdminError> {
     accepts(headers)?;
     if body.size_hint().lower() > limit as u64 {
         // Before it is read: a client that waits for 100 Continue need not send it at all.
@@ -34,10 +49,9 @@ pub(crate) async fn read_json(
             return Err(AdminError::BodyTimeout { seconds });
         }
     };
-    let text = std::str::from_utf8(&bytes).map_err(|error| AdminError::NotUtf8 {
-        at: error.valid_up_to(),
-    })?;
-    JsonTree::parse(text).map_err(AdminError::InvalidJson)
+    String::from_utf8(bytes.into()).map_err(|error| AdminError::NotUtf8 {
+        at: error.utf8_error().valid_up_to(),
+    })
 }
 
 /// `curl -d` says `application/x-www-form-urlencoded`, `curl -T` says nothing: what matters is

@@ -16,11 +16,12 @@ use gateway_core::resource::{ApplicationGateway, Edit, EditError, apply_edit};
 use gateway_core::snapshot::Revision;
 use gateway_net::material::MaterialError;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Candidate, DataPlane, Plan};
 use crate::config_file::ConfigFile;
-use crate::document::{self, Sent, material_problems};
+use crate::document::{Sent, chain, material_problems};
 use crate::live::Live;
 use crate::metrics::ConfigMetrics;
 use crate::precondition;
@@ -198,10 +199,9 @@ impl Supervisor {
         let live = self.current();
         let before = live.document.clone();
         precondition::judge(before.as_deref(), &write.edit, &write.precondition)?;
-        let edited = apply_edit(before.as_deref(), &write.edit).map_err(|error| match error {
-            EditError::NotFound { collection, name } => ApplyError::NotFound { collection, name },
-            EditError::Invalid(problems) => ApplyError::Invalid(problems),
-        })?;
+        // A document of megabytes must not keep the runtime from probes and requests.
+        let edited = block_in_place(|| apply_edit(before.as_deref(), &write.edit));
+        let edited = edited.map_err(refused)?;
         let created = edited.created;
         let warnings = edited.parsed.warnings.clone();
         let plan = Plan::new(edited.parsed, Revision(live.revision.0 + 1));
@@ -228,25 +228,36 @@ impl Supervisor {
             return Ok(answer(live.published(), Duration::ZERO));
         }
         let storing = Instant::now();
-        let draft = stored::draft(&after);
-        let committed = store.commit(live.revision, draft).await;
-        let store_time = storing.elapsed();
-        self.metrics
-            .store_duration
-            .observe(store_time.as_secs_f64());
-        if let Err(error) = committed {
+        if let Err(error) = self.commit(&store, live.revision, &after).await {
             drop(candidate);
             self.plane.forget(&config, &live.config).await;
-            let reason = document::chain(&error);
-            tracing::error!(reason, "a change could not be stored");
-            return Err(ApplyError::Store { reason });
+            return Err(error);
         }
+        let store_time = storing.elapsed();
         self.publish(candidate, "change").await;
         let applied = answer(self.current().published(), store_time);
         self.metrics
             .apply_duration
             .observe(applied.apply_time.as_secs_f64());
         Ok(applied)
+    }
+
+    /// Makes `document` the revision after `expected`.
+    async fn commit(
+        &self,
+        store: &EmbeddedStore,
+        expected: Revision,
+        document: &ApplicationGateway,
+    ) -> Result<(), ApplyError> {
+        let begun = Instant::now();
+        let committed = store.commit(expected, stored::draft(document)).await;
+        let took = begun.elapsed().as_secs_f64();
+        self.metrics.store_duration.observe(took);
+        committed.map(|_revision| ()).map_err(|error| {
+            let reason = chain(&error);
+            tracing::error!(reason, "a change could not be stored");
+            ApplyError::Store { reason }
+        })
     }
 
     async fn prepare(
@@ -293,4 +304,11 @@ impl Supervisor {
 
 fn unusable(errors: &[MaterialError], document: &ApplicationGateway, sent: Sent<'_>) -> ApplyError {
     ApplyError::Invalid(ConfigProblems(material_problems(errors, document, sent)))
+}
+
+fn refused(error: EditError) -> ApplyError {
+    match error {
+        EditError::NotFound { collection, name } => ApplyError::NotFound { collection, name },
+        EditError::Invalid(problems) => ApplyError::Invalid(problems),
+    }
 }

@@ -100,10 +100,11 @@ pub(crate) async fn put_resource<C: Control>(
     body: Body,
 ) -> Result<Response, AdminError> {
     let collection = known(&collection)?;
+    let (body, _turn) = read_json(&headers, body, api.body_limit, &api.turns).await?;
     let edit = Edit::Put {
         collection,
         name: name.clone(),
-        body: read_json(&headers, body, api.body_limit).await?,
+        body,
     };
     let (applied, dry_run) = write::apply(&api.control, query, &headers, edit).await?;
     let after = &applied.after;

@@ -66,7 +66,7 @@ pub(crate) async fn put_config<C: Control>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, AdminError> {
-    let document = read_json(&headers, body, api.body_limit).await?;
+    let (document, _turn) = read_json(&headers, body, api.body_limit, &api.turns).await?;
     let edit = Edit::Replace(document);
     let (applied, dry_run) = write::apply(&api.control, query, &headers, edit).await?;
     let stored = Stored {

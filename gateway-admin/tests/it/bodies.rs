@@ -122,3 +122,25 @@ async fn a_compressed_body_is_refused_by_name() {
     assert_eq!(refused.header("accept-encoding"), "identity");
     assert_eq!(put("Identity").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_large_body_leaves_the_runtime_to_others() {
+    let (_, api) = api(Fake::with(&document()));
+    let members = vec![r#"{"ipAddress": "10.0.0.9", "port": "no"}"#; 50_000];
+    let body = format!(
+        r#"{{"properties": {{"backendAddresses": [{}]}}"#,
+        members.join(",")
+    );
+    let mut turns_of_others = 0;
+    let answer = tokio::select! {
+        answer = ask(&api, "PUT", WEB, &[], &body) => answer,
+        () = async {
+            loop {
+                turns_of_others += 1;
+                tokio::task::yield_now().await;
+            }
+        } => unreachable!(),
+    };
+    assert_eq!(answer.code(), "InvalidJson");
+    assert!(turns_of_others > 500, "{turns_of_others}");
+}
