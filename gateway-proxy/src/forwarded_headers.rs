@@ -270,10 +270,9 @@ pub(crate) fn target(uri: Uri, prefix: Option<&str>) -> Uri {
         return uri;
     }
     let own = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let joined = match prefix {
-        Some(prefix) => format!("{prefix}{}", own.strip_prefix('/').unwrap_or(own)),
-        None => own.to_owned(),
-    };
+    // The absolute form may go without a path: `http://a?b` (RFC 9112 section 3.2.1).
+    let relative = own.strip_prefix('/').unwrap_or(own);
+    let joined = [prefix.unwrap_or("/"), relative].concat();
     // Both halves were parsed before; their sum can only be too long, and then goes without prefix.
     Uri::try_from(joined).unwrap_or(uri)
 }

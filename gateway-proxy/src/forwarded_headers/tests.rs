@@ -117,6 +117,8 @@ fn a_prefix_goes_before_the_path() {
         ("//x", Some("/o/"), "/o//x"),
         ("http://host/a?b", None, "/a?b"),
         ("http://host", None, "/"),
+        ("http://host?b", None, "/?b"),
+        ("http://host?b", Some("/o/"), "/o/?b"),
         ("*", Some("/o/"), "*"),
     ] {
         assert_eq!(
