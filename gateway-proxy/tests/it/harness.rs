@@ -93,6 +93,7 @@ pub(crate) struct Gateway {
     snapshot: Mutex<Option<Arc<Snapshot>>>,
     suspects: Arc<Mutex<Vec<u64>>>,
     runtime: tokio::runtime::Runtime,
+    workers: usize,
 }
 
 impl Gateway {
@@ -112,10 +113,20 @@ impl Gateway {
         access_log: Option<AccessSink>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::start_workers(1, backends, access_log, change)
+    }
+
+    /// The same with so many workers.
+    pub(crate) fn start_workers(
+        workers: usize,
+        backends: &[SocketAddr],
+        access_log: Option<AccessSink>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let suspects: Arc<Mutex<Vec<u64>>> = Arc::default();
         let seen = Arc::clone(&suspects);
         let proxy = Proxy::start(ProxyOptions {
-            workers: 1,
+            workers,
             on_suspect: Arc::new(move |id| seen.lock().unwrap().push(id)),
             access_log,
         });
@@ -129,6 +140,7 @@ impl Gateway {
                 .enable_all()
                 .build()
                 .unwrap(),
+            workers,
         };
         let mut config = config(port, backends);
         change(&mut config);
@@ -141,7 +153,7 @@ impl Gateway {
         let live = self.snapshot.lock().unwrap();
         let generation = live.as_ref().map_or(0, |live| live.generation.0) + 1;
         let options = CompileOptions {
-            workers: 1,
+            workers: self.workers,
             ..CompileOptions::default()
         };
         compile(

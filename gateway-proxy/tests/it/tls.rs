@@ -5,14 +5,16 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use gateway_core::config::{
-    BackendProtocol, BackendTls, Certificate, CertificateSource, Config, ListenerProtocol, Secret,
-    TrustedRoot,
+    BackendProtocol, BackendTls, Certificate, CertificateSource, Config, HostNames, HostPattern,
+    ListenerProtocol, Secret, TrustedRoot,
 };
-use gateway_core::name::{CertificateName, ListenerName, TrustedRootName};
+use gateway_core::name::{CertificateName, ListenerName, RuleName, TrustedRootName};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
-use crate::harness::{Backend, Gateway, PATIENCE, settings};
+use crate::harness::{Backend, Gateway, PATIENCE, config, settings};
+
+type TlsClient = rustls::StreamOwned<ClientConnection, TcpStream>;
 
 /// A certificate of its own for `localhost`, and its key.
 struct Identity {
@@ -23,7 +25,11 @@ struct Identity {
 
 impl Identity {
     fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        Self::of("localhost")
+    }
+
+    fn of(name: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec![name.into()]).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let pem = made.cert.pem() + &made.signing_key.serialize_pem();
         std::fs::write(directory.path().join("server.pem"), pem).unwrap();
@@ -51,7 +57,12 @@ impl Identity {
         };
     }
 
-    fn client(&self, address: SocketAddr) -> rustls::StreamOwned<ClientConnection, TcpStream> {
+    fn client(&self, address: SocketAddr) -> TlsClient {
+        self.client_after(address, b"", "localhost")
+    }
+
+    /// A client that asks for `name` behind `greeting`, and trusts this certificate only.
+    fn client_after(&self, address: SocketAddr, greeting: &[u8], name: &str) -> TlsClient {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -60,10 +71,11 @@ impl Identity {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let stream = TcpStream::connect(address).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(greeting).unwrap();
         rustls::StreamOwned::new(connection, stream)
     }
 
@@ -170,4 +182,118 @@ fn a_proxy_header_says_who_the_client_is() {
     // Without one there is no telling, and no answer.
     assert_eq!(gateway.ask(GET), "");
     assert_eq!(backend.requests(), 1);
+}
+
+#[test]
+fn a_proxy_header_goes_before_tls_and_may_be_binary() {
+    let (identity, backend) = (Identity::new(), Backend::ok());
+    let gateway = Gateway::start_with(&[backend.address], |config| {
+        identity.listen(config);
+        let listener = ListenerName::from("listener");
+        config.listeners.get_mut(&listener).unwrap().proxy_protocol = true;
+    });
+    let version_2 =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x10\xe1\x01\xbb";
+    let version_1 = b"PROXY TCP4 192.0.2.8 192.0.2.1 4321 443\r\n";
+    for (header, client) in [(&version_2[..], "192.0.2.7"), (version_1, "192.0.2.8")] {
+        let mut tls = identity.client_after(gateway.address, header, "localhost");
+        tls.write_all(GET).unwrap();
+        let mut answer = String::new();
+        tls.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("ok"), "{answer}");
+        let seen = backend.seen().concat();
+        let expected = format!("x-forwarded-for: {client}:4321\r\n");
+        assert!(seen.contains(&expected), "{seen}");
+    }
+}
+
+#[test]
+fn each_server_name_gets_its_certificate() {
+    let (site, shop) = (Identity::of("site.example"), Identity::of("shop.example"));
+    let backend = Backend::ok();
+    let gateway = Gateway::start_with(&[backend.address], |config| {
+        for (name, identity) in [("site.example", &site), ("shop.example", &shop)] {
+            let certificate = CertificateName::from(name);
+            let source = CertificateSource::File {
+                path: identity.directory.path().join("server.pem"),
+                password: Secret::new(Vec::new()),
+            };
+            let certificates = &mut config.certificates;
+            certificates.insert(certificate.clone(), Certificate { source });
+            let mut listener = config.listeners[&ListenerName::from("listener")].clone();
+            listener.hosts = HostNames::Patterns(vec![HostPattern::new(name)]);
+            listener.protocol = ListenerProtocol::Https {
+                certificate,
+                require_sni: true,
+            };
+            config.listeners.insert(ListenerName::from(name), listener);
+            let mut rule = config.rules[&RuleName::from("rule")].clone();
+            rule.listener = ListenerName::from(name);
+            config.rules.insert(RuleName::from(name), rule);
+        }
+        config.listeners.remove(&ListenerName::from("listener"));
+        config.rules.remove(&RuleName::from("rule"));
+    });
+    for (name, identity) in [("site.example", &site), ("shop.example", &shop)] {
+        let mut client = identity.client_after(gateway.address, b"", name);
+        let get = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+        client.write_all(get.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("ok"), "{name}: {answer}");
+    }
+    let mut nobody = site.client_after(gateway.address, b"", "other.example");
+    assert!(nobody.write_all(GET).is_err(), "no certificate fits");
+}
+
+/// "Hello" of RFC 6455 section 5.7, masked and not.
+const HELLO_MASKED: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+const HELLO: &[u8] = b"\x81\x05Hello";
+
+#[test]
+fn a_tunnel_over_tls_loses_nothing_at_its_start_and_outlives_its_certificate() {
+    let backend = Backend::start(|mut peer| {
+        peer.until("\r\n\r\n");
+        let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        peer.send([accepted.as_bytes(), HELLO].concat());
+        while let Some(bytes) = peer.read() {
+            if bytes.ends_with(&HELLO_MASKED[6..]) {
+                peer.send(HELLO);
+            }
+        }
+    });
+    let (old, new) = (Identity::new(), Identity::new());
+    let gateway = Gateway::start_with(&[backend.address], |config| old.listen(config));
+    let mut client = old.client(gateway.address);
+    let handshake = b"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+    // A frame in the same record as the head, and a frame behind the backend's head.
+    client
+        .write_all(&[&handshake[..], HELLO_MASKED].concat())
+        .unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    let mut twice = [0; HELLO.len() * 2];
+    client.read_exact(&mut twice).unwrap();
+    assert_eq!(twice[..], [HELLO, HELLO].concat());
+
+    let mut changed = config(gateway.address.port(), &[backend.address]);
+    new.listen(&mut changed);
+    gateway.apply(&changed);
+    client.write_all(HELLO_MASKED).unwrap();
+    let mut once = [0; HELLO.len()];
+    client.read_exact(&mut once).unwrap();
+    assert_eq!(once, HELLO);
+    let mut fresh = new.client(gateway.address);
+    assert!(
+        fresh.write_all(GET).is_ok(),
+        "the new certificate is served"
+    );
 }

@@ -162,3 +162,23 @@ fn handshakes_and_tunnels_have_limits() {
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     assert!(head.contains("retry-after: "), "{head}");
 }
+
+#[test]
+fn handshakes_over_the_rate_are_503() {
+    let backend = greeter();
+    let gateway = Gateway::start_with(&[backend.address], |config| {
+        config.limits.max_handshakes_per_second = Some(1);
+    });
+    let shake = || {
+        let mut client = gateway.connect();
+        client.send(HANDSHAKE);
+        client.head()
+    };
+    // Each second admits one: of three at once, one at least is refused.
+    let heads = [shake(), shake(), shake()];
+    assert!(heads[0].starts_with("HTTP/1.1 101 "), "{heads:?}");
+    let refused = heads.iter().find(|head| !head.starts_with("HTTP/1.1 101 "));
+    let refused = refused.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("\r\nretry-after: "), "{refused}");
+}
