@@ -15,6 +15,10 @@ use gateway_core::config::{ConfigProblem, Severity};
 /// A line longer than this, in bytes, is not drawn: a minified document is one line.
 const MAX_LINE: usize = 400;
 
+/// Past this column, in bytes, the renderer cuts off the beginnings of lines: nothing would be left
+/// of the lines around.
+const MAX_COLUMN: usize = 100;
+
 /// How problems are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -109,6 +113,17 @@ struct Window {
     marked: Range<usize>,
 }
 
+impl Window {
+    fn new(text: &str, shown: Range<usize>, marked: Range<usize>) -> Self {
+        let from = shown.start;
+        Self {
+            first_line: text[..from].matches('\n').count() + 1,
+            marked: marked.start - from..marked.end - from,
+            shown,
+        }
+    }
+}
+
 /// The first line of `span` with the lines around it; `None` where they are too long to be read.
 fn window(text: &str, span: &Range<usize>) -> Option<Window> {
     let Range { start, end } = *span;
@@ -120,6 +135,10 @@ fn window(text: &str, span: &Range<usize>) -> Option<Window> {
     let is_short = |from: usize, to: usize| to - from <= MAX_LINE;
     if !is_short(line_start, line_end) {
         return None;
+    }
+    let end = end.min(line_end);
+    if end - line_start > MAX_COLUMN {
+        return Some(Window::new(text, line_start..line_end, start..end));
     }
     let before = text[..line_start.saturating_sub(1)]
         .rfind('\n')
@@ -139,12 +158,7 @@ fn window(text: &str, span: &Range<usize>) -> Option<Window> {
     } else {
         line_end
     };
-    let end = end.min(line_end);
-    Some(Window {
-        shown: from..to,
-        first_line: text[..from].matches('\n').count() + 1,
-        marked: start - from..end - from,
-    })
+    Some(Window::new(text, from..to, start..end))
 }
 
 #[cfg(test)]
@@ -207,6 +221,19 @@ error[InvalidResourceReference]: no port `web`
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_place_far_to_the_right_is_drawn_without_the_lines_around() {
+        let long = format!("  \"id\": \"{}')]\"", "x".repeat(200));
+        let text = format!("{{\n{long},\n  \"last\": 1\n}}\n");
+        let at = text.find("')]").unwrap();
+        let drawn = render("a.json", &text, &[problem(at..at + 3)], Style::Plain);
+        let lines: Vec<_> = drawn.lines().skip(2).take(4).collect();
+        assert_eq!(lines[0], "  |", "{drawn}");
+        assert!(lines[1].starts_with("2 | ..."), "{drawn}");
+        assert!(lines[2].ends_with(" ^^^"), "{drawn}");
+        assert_eq!(lines[3], "  |", "{drawn}");
     }
 
     #[test]
