@@ -125,7 +125,8 @@ pub(crate) enum StoreError {
     },
     /// The content is not what a store of ours writes.
     #[error(
-        "{} is damaged ({reason}); restore it from a backup, or move it away and PUT the document again",
+        "{} is damaged ({reason}); restore it from a backup, or start with an empty --state directory \
+         and PUT the document again",
         path.display()
     )]
     Corrupt {
