@@ -59,7 +59,7 @@ pub(crate) async fn send(
         let reused = pooled.is_some();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => match connect(target, tls.clone(), limit).await {
+            None => match connect_somehow(pool, target, tls.as_ref(), limit).await {
                 Ok(connection) => connection,
                 Err(error) => {
                     return Err(Unanswered {
@@ -122,6 +122,24 @@ fn is_our_own_want(error: &ProxyError) -> bool {
         return false;
     };
     matches!(source, DialError::Exhausted { .. })
+}
+
+/// Connects, if need be at the cost of what lies idle.
+async fn connect_somehow(
+    pool: &Pool,
+    target: &Target,
+    tls: Option<&BackendTlsName>,
+    limit: Duration,
+) -> Result<BackendConnection, ProxyError> {
+    match connect(target, tls.cloned(), limit).await {
+        Err(error) if is_our_own_want(&error) => {
+            pool.close_idle();
+            // Their tasks close the sockets when they get a turn.
+            tokio::task::yield_now().await;
+            connect(target, tls.cloned(), limit).await
+        }
+        done => done,
+    }
 }
 
 async fn connect(

@@ -70,6 +70,13 @@ impl Pool {
         }
     }
 
+    /// Closes all that is idle, for whom it may: this machine is out of descriptors or ports.
+    pub(crate) fn close_idle(&self) {
+        for list in self.idle.borrow_mut().values_mut() {
+            list.clear();
+        }
+    }
+
     /// Closes what has been idle for too long or was closed by its backend.
     pub(crate) fn sweep(&self, now: Instant) {
         for list in self.idle.borrow_mut().values_mut() {
