@@ -16,18 +16,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 
 use crate::body::{RequestBody, Upload};
 use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
 use crate::error::{self, ProxyError, Side};
 use crate::forwarded_headers::client_value;
 use crate::limits::ConnectionPermit;
+use crate::listener::EndpointDrain;
 use crate::proxy_protocol::{self, ProxyProtocolError};
 use crate::serve::serve;
 use crate::tls::TlsAcceptError;
 use crate::upgrade::PendingTunnel;
 use crate::upstream::expect::Opener;
+use crate::view::View;
 use crate::worker::Worker;
 
 /// What the client may still send after our last word, and how long: closing at once would reset
@@ -55,7 +56,7 @@ pub(crate) struct Context {
     /// The body of requests that have none.
     pub(crate) no_upload: Rc<Upload>,
     answer_timer: RefCell<Timer>,
-    drain: CancellationToken,
+    drain: Rc<EndpointDrain>,
     reset: Cell<bool>,
     cut_at: Cell<Option<Instant>>,
     breaks_off: Cell<Option<BreakOff>>,
@@ -71,7 +72,7 @@ impl Context {
         client: SocketAddr,
         secure: bool,
         permit: ConnectionPermit,
-        drain: CancellationToken,
+        drain: Rc<EndpointDrain>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -101,12 +102,18 @@ impl Context {
 
     /// Whether this connection ends with the answer under way.
     pub(crate) fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
+        self.drain.has_begun()
+    }
+
+    /// What the next request is served by.
+    pub(crate) fn view(&self) -> Rc<View> {
+        let last = self.drain.last_view();
+        last.unwrap_or_else(|| self.worker.view())
     }
 
     /// The bounds on clients as they are now.
     pub(crate) fn limits(&self) -> Limits {
-        self.worker.view().snapshot.limits.clone()
+        self.view().snapshot.limits.clone()
     }
 
     /// Ready when `deadline` has passed. One request at a time asks.
@@ -202,9 +209,9 @@ pub(crate) async fn welcome(
     mut stream: TcpStream,
     peer: SocketAddr,
     permit: ConnectionPermit,
-    drain: CancellationToken,
+    drain: Rc<EndpointDrain>,
 ) {
-    let view = worker.view();
+    let view = drain.last_view().unwrap_or_else(|| worker.view());
     let Some(at) = view.snapshot.endpoint(endpoint) else {
         return;
     };
@@ -269,7 +276,7 @@ async fn serve_connection(stream: ClientStream, context: Context) {
         context: &context,
         limits: &limits,
         timer: Timer::default(),
-        drained: Box::pin(context.drain.clone().cancelled_owned()),
+        drained: Box::pin(context.drain.wait()),
         drains_since: None,
         registered: false,
     };

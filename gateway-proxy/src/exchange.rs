@@ -53,7 +53,7 @@ impl Exchange {
         });
         Self {
             context: Rc::clone(context),
-            view: context.worker.view(),
+            view: context.view(),
             started: Instant::now(),
             trace_id,
             speaks_1_0: request.version() == Version::HTTP_10,

@@ -1,5 +1,6 @@
 //! Sockets that listen: bound by the supervisor, one for each worker, and accepted from by workers.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::ConnectionPermit;
+use crate::view::View;
 use crate::worker::Worker;
 
 /// Connections that the kernel holds for a worker that is busy.
@@ -72,13 +74,48 @@ pub(crate) fn listen(socket: Socket) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// What the connections of one endpoint share: whether it drains, and by what they are served when the
+/// endpoint is in no snapshot any more.
+#[derive(Default)]
+pub(crate) struct EndpointDrain {
+    begun: CancellationToken,
+    last_view: RefCell<Option<Rc<View>>>,
+}
+
+impl EndpointDrain {
+    /// The endpoint is in none of the views after `last_view`.
+    pub(crate) fn serve_by(&self, last_view: Rc<View>) {
+        *self.last_view.borrow_mut() = Some(last_view);
+    }
+
+    /// The last view that has the endpoint; `None` while all have it.
+    pub(crate) fn last_view(&self) -> Option<Rc<View>> {
+        self.last_view.borrow().clone()
+    }
+
+    /// Lets the connections end.
+    pub(crate) fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    /// Whether the connections are to end.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
+    }
+
+    /// Ready when they are.
+    pub(crate) fn wait(&self) -> impl Future<Output = ()> + use<> {
+        self.begun.clone().cancelled_owned()
+    }
+}
+
 /// Accepts until `stop`, then what the kernel has accepted before the socket goes.
 pub(crate) async fn accept_all(
     worker: Rc<Worker>,
     endpoint: EndpointId,
     listener: TcpListener,
     stop: CancellationToken,
-    drain: CancellationToken,
+    drain: Rc<EndpointDrain>,
 ) {
     loop {
         let accepted = tokio::select! {
@@ -88,7 +125,7 @@ pub(crate) async fn accept_all(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                worker.start_connection(endpoint, stream, peer, permit, drain.clone());
+                worker.start_connection(endpoint, stream, peer, permit, Rc::clone(&drain));
             }
             Err(error) => {
                 worker.metrics().accept_errors.add(1);
@@ -103,7 +140,7 @@ pub(crate) async fn accept_all(
     while let Ok((stream, peer)) = listener.accept() {
         let permit = worker.budget().acquire().await;
         if let Ok(stream) = adopt(stream) {
-            worker.start_connection(endpoint, stream, peer, permit, drain.clone());
+            worker.start_connection(endpoint, stream, peer, permit, Rc::clone(&drain));
         }
     }
 }

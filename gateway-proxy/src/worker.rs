@@ -21,7 +21,7 @@ use crate::access_log::{Record, RequestRecord, TunnelRecord};
 use crate::client_connection::welcome;
 use crate::in_flight::InFlight;
 use crate::limits::{ConnectionBudget, ConnectionPermit, HandshakeRate};
-use crate::listener::{accept_all, listen};
+use crate::listener::{EndpointDrain, accept_all, listen};
 use crate::metrics::WorkerCounts;
 use crate::proxy::Shared;
 use crate::tunnel::{TunnelEnd, TunnelSet, TunnelsByClient};
@@ -63,7 +63,7 @@ pub(crate) struct Worker {
 
 struct Listening {
     stop: CancellationToken,
-    drain: CancellationToken,
+    drain: Rc<EndpointDrain>,
     accepting: JoinHandle<()>,
 }
 
@@ -127,13 +127,14 @@ impl Worker {
         sockets: Vec<(EndpointId, Socket)>,
     ) {
         let view = View::new(published, self.index);
-        *self.view.borrow_mut() = Rc::clone(&view);
-        let gone: Vec<EndpointId> = {
-            let listeners = self.listeners.borrow();
-            let ids = listeners.keys().copied();
-            ids.filter(|id| view.snapshot.endpoint(*id).is_none())
-                .collect()
-        };
+        let last = self.view.replace(Rc::clone(&view));
+        let mut gone = Vec::new();
+        for (id, listening) in &*self.listeners.borrow() {
+            if view.snapshot.endpoint(*id).is_none() {
+                listening.drain.serve_by(Rc::clone(&last));
+                gone.push(*id);
+            }
+        }
         self.stop_listening(gone).await;
         for (endpoint, socket) in sockets {
             self.start_listening(endpoint, socket);
@@ -155,13 +156,13 @@ impl Worker {
                 return;
             }
         };
-        let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
+        let (stop, drain) = (CancellationToken::new(), Rc::<EndpointDrain>::default());
         let accepting = tokio::task::spawn_local(accept_all(
             Rc::clone(self),
             endpoint,
             listener,
             stop.clone(),
-            drain.clone(),
+            Rc::clone(&drain),
         ));
         let listening = Listening {
             stop,
@@ -180,7 +181,7 @@ impl Worker {
             if let Err(error) = listening.accepting.await {
                 tracing::error!(%error, "accepting connections failed");
             }
-            listening.drain.cancel();
+            listening.drain.begin();
         }
     }
 
@@ -208,7 +209,7 @@ impl Worker {
         stream: TcpStream,
         peer: SocketAddr,
         permit: ConnectionPermit,
-        drain: CancellationToken,
+        drain: Rc<EndpointDrain>,
     ) {
         self.metrics().accepted.add(1);
         let connection = welcome(Rc::clone(self), endpoint, stream, peer, permit, drain);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gateway_core::config::Config;
 use gateway_core::name::ListenerName;
 
-use crate::harness::{Backend, Client, Gateway, PATIENCE, config, eventually, settings};
+use crate::harness::{Backend, Client, Gateway, PATIENCE, config, eventually, free_port, settings};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Long enough to see that nothing is cut before, short enough to wait for.
@@ -164,4 +164,21 @@ fn an_idle_connection_to_a_target_that_is_gone_is_closed_at_once() {
     gateway.apply(&config(gateway.address.port(), &[]));
     // Long before an idle connection is closed for its age.
     has_ended.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_connection_that_was_there_before_its_port_moved_has_its_first_request_served() {
+    let backend = Backend::ok();
+    let gateway = Gateway::start(&[backend.address]);
+    let mut client = gateway.connect();
+    let mut half = gateway.connect();
+    half.send(&GET[..10]);
+    gateway.apply(&config(free_port(), &[backend.address]));
+    client.send(GET);
+    half.send(&GET[10..]);
+    for client in [&mut client, &mut half] {
+        let answer = client.rest();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
 }
