@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 /// Descriptors kept back for the admin API, probes, logs and the store.
 const DESCRIPTORS_KEPT_BACK: u64 = 128;
 
+/// Of the descriptors that are left, the part for idle connections to backends.
+const IDLE_PART: u64 = 8;
+
 /// How many client connections may be open.
 #[derive(Debug)]
 pub(crate) struct ConnectionBudget {
@@ -19,6 +22,8 @@ pub(crate) struct ConnectionBudget {
     configured: AtomicU32,
     /// What the process has descriptors for: two a connection, the client's and the backend's.
     affordable: u32,
+    /// What there are descriptors for besides: idle connections to backends.
+    idle: usize,
     freed: Notify,
 }
 
@@ -29,16 +34,24 @@ pub(crate) struct ConnectionPermit(Arc<ConnectionBudget>);
 impl ConnectionBudget {
     /// A budget for a process that may have `descriptors` open; `None` for any number.
     pub(crate) fn new(descriptors: Option<u64>) -> Arc<Self> {
-        let affordable = descriptors.map_or(u32::MAX, |all| {
-            let spare = all.saturating_sub(DESCRIPTORS_KEPT_BACK.min(all / 2));
-            u32::try_from(spare / 2).unwrap_or(u32::MAX).max(1)
+        let spare = descriptors.map(|all| all.saturating_sub(DESCRIPTORS_KEPT_BACK.min(all / 2)));
+        let affordable = spare.map_or(u32::MAX, |spare| {
+            let pairs = (spare - spare / IDLE_PART) / 2;
+            u32::try_from(pairs).unwrap_or(u32::MAX).max(1)
         });
+        let idle = spare.and_then(|spare| usize::try_from(spare / IDLE_PART).ok());
         Arc::new(Self {
             open: AtomicU32::new(0),
             configured: AtomicU32::new(u32::MAX),
             affordable,
+            idle: idle.unwrap_or(usize::MAX),
             freed: Notify::new(),
         })
+    }
+
+    /// How many idle connections to backends one of so many workers may keep.
+    pub(crate) fn idle_share(&self, workers: usize) -> usize {
+        self.idle / workers.max(1)
     }
 
     /// Sets `maxConnections`.
@@ -160,7 +173,8 @@ mod tests {
     #[test]
     fn few_descriptors_still_afford_a_connection() {
         assert_eq!(ConnectionBudget::new(Some(4)).limit(), 1);
-        assert_eq!(ConnectionBudget::new(Some(1024)).limit(), 448);
+        assert_eq!(ConnectionBudget::new(Some(1024)).limit(), 392);
+        assert_eq!(ConnectionBudget::new(Some(1024)).idle_share(4), 28);
         assert_eq!(ConnectionBudget::new(None).limit(), u32::MAX);
     }
 }

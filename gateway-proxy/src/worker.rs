@@ -89,7 +89,7 @@ impl Worker {
         let view = View::new(shared.published(), index);
         Self {
             index,
-            pool: Rc::new(Pool::default()),
+            pool: Rc::new(Pool::new(shared.budget.idle_share(shared.options.workers))),
             tunnels: Rc::new(TunnelSet::new()),
             in_flight: InFlight::default(),
             view: RefCell::new(view),

@@ -1,6 +1,6 @@
 //! Idle connections of one worker, by (pool, settings, target): bounded, the last used first.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 const MAX_IDLE: usize = 256;
 
 /// A worker's idle connections.
-#[derive(Default)]
 pub(crate) struct Pool {
+    /// The most of them, whoever they lead to.
+    max_idle: usize,
+    /// How many there are.
+    count: Cell<usize>,
     /// By the id of the target's health cell, which names (pool, settings, target); for the targets
     /// that are live and no other.
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
@@ -29,6 +32,15 @@ struct Idle {
 }
 
 impl Pool {
+    /// An empty pool that keeps `max_idle` connections, which are descriptors.
+    pub(crate) fn new(max_idle: usize) -> Self {
+        Self {
+            max_idle,
+            count: Cell::new(0),
+            idle: RefCell::default(),
+        }
+    }
+
     /// The connection used last, if there is one that is still open and speaks TLS as `tls` says.
     pub(crate) fn take(
         &self,
@@ -40,6 +52,7 @@ impl Pool {
         loop {
             let at = list.iter().rposition(|idle| idle.connection.speaks(tls))?;
             let connection = list.remove(at).connection;
+            self.count.update(|count| count - 1);
             if connection.is_idle() {
                 return Some(connection);
             }
@@ -68,6 +81,11 @@ impl Pool {
         for target in live {
             idle.entry(*target).or_default();
         }
+        self.recount(&idle);
+    }
+
+    fn recount(&self, idle: &HashMap<u64, Vec<Idle>>) {
+        self.count.set(idle.values().map(Vec::len).sum());
     }
 
     /// Closes all that is idle, for whom it may: this machine is out of descriptors or ports.
@@ -75,15 +93,18 @@ impl Pool {
         for list in self.idle.borrow_mut().values_mut() {
             list.clear();
         }
+        self.count.set(0);
     }
 
     /// Closes what has been idle for too long or was closed by its backend.
     pub(crate) fn sweep(&self, now: Instant) {
-        for list in self.idle.borrow_mut().values_mut() {
+        let mut idle = self.idle.borrow_mut();
+        for list in idle.values_mut() {
             list.retain(|idle| {
                 !idle.connection.is_closed() && now.duration_since(idle.since) < IDLE_TIMEOUT
             });
         }
+        self.recount(&idle);
     }
 }
 
@@ -111,8 +132,13 @@ impl Lease {
         let Some(list) = idle.get_mut(&self.target) else {
             return;
         };
-        if list.len() >= MAX_IDLE {
+        let all = &self.pool.count;
+        if list.len() >= MAX_IDLE || (all.get() >= self.pool.max_idle && !list.is_empty()) {
             list.remove(0);
+        } else if all.get() >= self.pool.max_idle {
+            return;
+        } else {
+            all.update(|count| count + 1);
         }
         list.push(Idle {
             connection: self.connection,
