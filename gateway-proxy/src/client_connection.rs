@@ -266,12 +266,15 @@ async fn serve_connection(stream: ClientStream, context: Context) {
         let context = Rc::clone(&context);
         service_fn(move |request| serve(Rc::clone(&context), request))
     };
-    let mut connection = hyper::server::conn::http1::Builder::new()
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server
         .pipeline_flush(false)
         .max_buf_size(limits.max_request_head_bytes.max(MIN_BUFFER))
-        .max_header_size(limits.max_request_head_bytes)
-        .max_headers(limits.max_request_headers)
-        .serve_connection(TokioIo::new(io), service);
+        .max_header_size(limits.max_request_head_bytes);
+    if limits.max_request_headers != HYPER_MAX_HEADERS {
+        server.max_headers(limits.max_request_headers);
+    }
+    let mut connection = server.serve_connection(TokioIo::new(io), service);
     let mut driver = Driver {
         context: &context,
         limits: &limits,
@@ -298,6 +301,10 @@ async fn serve_connection(stream: ClientStream, context: Context) {
         _ => close(io, ended, context.reset.get()).await,
     }
 }
+
+/// hyper's own bound on header fields. Told nothing, it keeps that many on its stack; told any
+/// number, it allocates for each head.
+const HYPER_MAX_HEADERS: usize = 100;
 
 /// The smallest buffer that hyper takes.
 const MIN_BUFFER: usize = 8192;

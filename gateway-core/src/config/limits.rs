@@ -32,7 +32,8 @@ impl Default for Limits {
             request_body_timeout: Duration::from_secs(60),
             keep_alive_timeout: Duration::from_secs(75),
             max_request_head_bytes: 32_768,
-            max_request_headers: 128,
+            // hyper parses up to this many on its stack; more takes two allocations for each head.
+            max_request_headers: 100,
             max_connections: None,
             max_handshakes_per_second: None,
             max_tunnels_per_client: None,
