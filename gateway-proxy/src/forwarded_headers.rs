@@ -13,9 +13,6 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 const X_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
 const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const X_APPGW_TRACE_ID: HeaderName = HeaderName::from_static("x-appgw-trace-id");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// What is told to the backend of the client and its request.
 pub(crate) struct Origin<'a> {
@@ -65,8 +62,7 @@ pub(crate) fn client_value(client: SocketAddr) -> HeaderValue {
 pub(crate) fn to_backend(head: &mut request::Parts, origin: &Origin<'_>) {
     let wants_trailers = wants_trailers(&head.headers);
     let chunked = head.headers.contains_key(TRANSFER_ENCODING);
-    drop_hop_by_hop(&mut head.headers);
-    drop_unusual_names(&mut head.headers);
+    drop_fields(&mut head.headers, |name| !is_usual(name));
     if chunked {
         // RFC 9112 section 6.1: the coding has the last word, and is written anew.
         head.headers.remove(CONTENT_LENGTH);
@@ -101,7 +97,7 @@ pub(crate) fn to_backend(head: &mut request::Parts, origin: &Origin<'_>) {
 /// understood may not be passed on as if it were none.
 pub(crate) fn to_client(head: &mut response::Parts) -> ResponseFraming {
     let framing = response_framing(&head.headers);
-    drop_hop_by_hop(&mut head.headers);
+    drop_fields(&mut head.headers, |_| false);
     match framing {
         ResponseFraming::Ambiguous => {
             head.headers.remove(CONTENT_LENGTH);
@@ -155,35 +151,28 @@ fn collapse_length(headers: &mut HeaderMap) {
 
 /// Whether a field means something to the next hop only.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [
-        CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        TE,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        HTTP2_SETTINGS,
-    ]
-    .contains(name)
+    match *name {
+        CONNECTION | TRANSFER_ENCODING | UPGRADE | TE => true,
+        _ => matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "http2-settings"
+        ),
+    }
 }
 
-/// Drops what is for one hop only, and what `Connection` names, except for what a message cannot be
-/// without: `Host` and framing (RFC 9110 section 7.6.1).
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        for name in named_by_connection(headers) {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
+/// Drops what is for one hop only, what `Connection` names except for what a message cannot be
+/// without (RFC 9110 section 7.6.1), and what is `unwanted` besides. It looks at every name once:
+/// asking the map for each name to drop would hash them all for nothing.
+fn drop_fields(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let mut names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name) || unwanted(name))
+        .cloned()
+        .collect();
+    if names.contains(&CONNECTION) {
+        names.extend(named_by_connection(headers));
     }
-    for name in [
-        TRANSFER_ENCODING,
-        UPGRADE,
-        TE,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        HTTP2_SETTINGS,
-    ] {
+    for name in names {
         headers.remove(name);
     }
 }
@@ -204,17 +193,6 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Names with anything but letters, digits and `-` are dropped (reference section 4): `X_Forwarded_For`
 /// must not become `X-Forwarded-For` in some backend's environment.
-fn drop_unusual_names(headers: &mut HeaderMap) {
-    let unusual: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| !is_usual(name))
-        .cloned()
-        .collect();
-    for name in unusual {
-        headers.remove(name);
-    }
-}
-
 fn is_usual(name: &HeaderName) -> bool {
     name.as_str()
         .bytes()

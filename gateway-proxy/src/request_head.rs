@@ -23,11 +23,9 @@ pub(crate) struct CheckedHead {
 impl CheckedHead {
     /// The host without its port, to route by.
     pub(crate) fn host(&self) -> &str {
-        let authority = self
-            .authority
-            .as_ref()
-            .and_then(|value| value.to_str().ok());
-        without_port(authority.unwrap_or_default())
+        let authority = self.authority.as_ref().map(HeaderValue::as_bytes);
+        // The check has let through ASCII only.
+        str::from_utf8(without_port(authority.unwrap_or_default())).unwrap_or_default()
     }
 }
 
@@ -141,9 +139,13 @@ fn is_authority(bytes: &[u8]) -> bool {
     }
 }
 
-fn without_port(authority: &str) -> &str {
-    let after_literal = authority.rfind(']').map_or(0, |close| close + 1);
-    match authority[after_literal..].find(':') {
+fn without_port(authority: &[u8]) -> &[u8] {
+    let literal_end = authority.iter().rposition(|&byte| byte == b']');
+    let after_literal = literal_end.map_or(0, |close| close + 1);
+    let colon = authority[after_literal..]
+        .iter()
+        .position(|&byte| byte == b':');
+    match colon {
         Some(colon) => &authority[..after_literal + colon],
         None => authority,
     }
@@ -213,7 +215,7 @@ mod tests {
             ("[::1]:80", "[::1]"),
             ("[::1]", "[::1]"),
         ] {
-            assert_eq!(without_port(authority), host);
+            assert_eq!(without_port(authority.as_bytes()), host.as_bytes());
         }
     }
 }
