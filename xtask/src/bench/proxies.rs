@@ -1,5 +1,5 @@
-//! The three proxies, configured alike: one worker, keep-alive to the backend, the forwarding
-//! fields, no access log.
+//! The three proxies, configured alike: one worker, keep-alive to the backend, the same six
+//! forwarding fields, no access log.
 
 use std::path::{Path, PathBuf};
 
@@ -157,6 +157,9 @@ http {
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Port $server_port;
+      proxy_set_header X-Original-Host $http_host;
+      proxy_set_header X-Original-URL $request_uri;
+      proxy_set_header X-AppGw-Trace-Id $request_id;
       proxy_read_timeout 1h;
     }
   }
@@ -180,6 +183,9 @@ frontend front
   bind 127.0.0.1:{port} backlog 4096
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Port %[dst_port]
+  http-request set-header X-Original-Host %[req.hdr(host)]
+  http-request set-header X-Original-URL %[pathq]
+  http-request set-header X-AppGw-Trace-Id %[uuid()]
   default_backend back
 backend back
   server one 127.0.0.1:{backend} pool-max-conn 256
