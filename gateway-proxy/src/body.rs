@@ -192,6 +192,8 @@ pub(crate) struct BackendBody {
     incoming: Incoming,
     lease: Option<Lease>,
     ended: bool,
+    /// It has failed, but what came before that goes out first.
+    broken: Option<hyper::Error>,
     exchange: Exchange,
 }
 
@@ -213,6 +215,7 @@ impl ResponseBody {
             incoming,
             lease: Some(lease),
             ended: false,
+            broken: None,
             exchange,
         })
     }
@@ -220,6 +223,9 @@ impl ResponseBody {
 
 impl BackendBody {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
             Some(Ok(mut frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -233,7 +239,10 @@ impl BackendBody {
             }
             Some(Err(error)) => {
                 self.exchange.truncated();
-                Poll::Ready(Some(Err(error)))
+                // hyper writes when this is pending, and drops what it has buffered when it fails.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             None => {
                 self.ended = true;

@@ -263,3 +263,31 @@ fn a_client_that_takes_its_answer_slowly_gets_it_whole() {
         left -= read;
     }
 }
+
+#[test]
+fn an_upload_goes_on_beside_an_answer_that_nobody_reads() {
+    // More than the kernel buffers of its two connections.
+    const SIZE: usize = 48 * 1024 * 1024;
+    let (received, all) = channel();
+    let received = std::sync::Mutex::new(received);
+    let backend = Backend::start(move |mut peer| {
+        let head = peer.until("\r\n\r\n").unwrap();
+        let mut got = head.len() - head.find("\r\n\r\n").unwrap() - 4;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n");
+        let stalls = Some(Duration::from_millis(300));
+        peer.stream.set_write_timeout(stalls).unwrap();
+        while peer.stream.write(&[b'y'; 65536]).is_ok() {}
+        let mut buffer = vec![0; 65536];
+        while got < SIZE {
+            got += peer.stream.read(&mut buffer).unwrap();
+        }
+        received.lock().unwrap().send(got).unwrap();
+    });
+    let gateway = Gateway::start(&[backend.address]);
+    let mut client = gateway.connect();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"
+    ));
+    client.send(vec![b'x'; SIZE]);
+    assert_eq!(all.recv_timeout(PATIENCE).unwrap(), SIZE);
+}
