@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
+use crate::gathered::poll_write_gathered;
 use crate::tunnel::Leg;
 
 /// The most bytes of interim answers that wait for one client; more are dropped.
@@ -375,7 +376,7 @@ impl AsyncWrite for ClientIo {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.quiet = false;
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = poll_write_gathered(&mut self.stream, cx, bufs);
         self.watch.wrote(written)
     }
 

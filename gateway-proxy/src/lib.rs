@@ -12,6 +12,7 @@ mod client_io;
 mod error;
 mod exchange;
 mod forwarded_headers;
+mod gathered;
 mod in_flight;
 mod limits;
 mod listener;

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use crate::body::RequestBody;
 use crate::error::ProxyError;
+use crate::gathered::poll_write_gathered;
 
 /// The longest head of an answer, and the most that is buffered of a request's body. Of an answer's
 /// fields, there are 100 at most: hyper's own bound, the only one that it keeps without allocating.
@@ -148,7 +149,7 @@ impl AsyncWrite for BackendIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        poll_write_gathered(&mut self.stream, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
