@@ -288,6 +288,7 @@ async fn serve_connection(stream: ClientStream, context: Context) {
     let io = parts.io.into_inner();
     match (context.tunnel.take(), &ended) {
         (Some(tunnel), Ended::Closed) => {
+            context.worker.metrics().tunnels_opened.add(1);
             let (client, backend) = (io.into_stream().into(), tunnel.backend.into());
             let tunnels = &context.worker.tunnels;
             tunnels.open(
@@ -344,23 +345,12 @@ impl<D: Future<Output = ()>> Driver<'_, D> {
             self.drains_since = Some(Instant::now());
         }
         let watch = &self.context.watch;
-        let mut deadline = watch.deadline(
-            self.limits.request_head_timeout,
-            self.limits.keep_alive_timeout,
-        );
-        if let (Some(since), Some(due)) = (self.drains_since, deadline) {
-            let grace = if watch.has_served() && watch.phase() == Phase::Waiting {
-                Duration::ZERO
-            } else {
-                FIRST_REQUEST_GRACE
-            };
-            deadline = Some(due.min(since + grace));
-        }
         let stalled = watch
             .blocked_since()
             .map(|since| since + self.limits.request_body_timeout);
         let taken_out = self.context.cut_at.get();
-        let first = [deadline, stalled, taken_out].into_iter().flatten().min();
+        let deadlines = [self.next_request_due(), stalled, taken_out];
+        let first = deadlines.into_iter().flatten().min();
         ready!(self.timer.poll_at(cx, first));
         let now = Instant::now();
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
@@ -374,6 +364,24 @@ impl<D: Future<Output = ()>> Driver<'_, D> {
         } else {
             Ended::Idle
         })
+    }
+
+    /// Until when the next request, or the rest of its head, may come; `None` inside an exchange.
+    fn next_request_due(&self) -> Option<Instant> {
+        let watch = &self.context.watch;
+        let due = watch.deadline(
+            self.limits.request_head_timeout,
+            self.limits.keep_alive_timeout,
+        )?;
+        let Some(since) = self.drains_since else {
+            return Some(due);
+        };
+        let grace = if watch.has_served() && watch.phase() == Phase::Waiting {
+            Duration::ZERO
+        } else {
+            FIRST_REQUEST_GRACE
+        };
+        Some(due.min(since + grace))
     }
 
     fn break_off(&self, why: BreakOff) -> Ended {

@@ -90,7 +90,6 @@ pub(crate) async fn switch(
             worker.tunnel_ended(record, end);
         }),
     };
-    context.worker.metrics().tunnels_opened.add(1);
     context.leave_tunnel(PendingTunnel {
         backend: parts.io.into_inner().into_stream(),
         // A copy: the original would pin hyper's read buffer for as long as the tunnel lives.
