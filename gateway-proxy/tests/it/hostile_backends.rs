@@ -1,6 +1,7 @@
 //! Backends that fail, lie or leave.
 
 use crate::harness::{Backend, Gateway, PATIENCE, eventually, free_port, settings};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -193,4 +194,33 @@ fn a_silent_backend_is_504_and_its_request_is_cut() {
     eventually("the end of the load", || {
         gateway.snapshot().backends[0].targets[0].load() == 0
     });
+}
+
+#[test]
+fn a_head_without_an_end_is_502() {
+    let backend = Backend::start(|mut peer| {
+        peer.request();
+        let lines = "X-More: y\r\n".repeat(100);
+        let mut going = peer.stream.write_all(b"HTTP/1.1 200 OK\r\n");
+        while going.is_ok() {
+            going = peer.stream.write_all(lines.as_bytes());
+        }
+    });
+    let gateway = Gateway::start(&[backend.address]);
+    let answer = gateway.ask(GET);
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[test]
+fn interim_answers_without_an_end_do_not_put_off_the_time_out() {
+    let backend = Backend::start(|mut peer| {
+        peer.request();
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(50);
+        while peer.stream.write_all(hints.as_bytes()).is_ok() {}
+    });
+    let gateway = Gateway::start_with(&[backend.address], |config| {
+        settings(config).request_timeout = Duration::from_millis(300);
+    });
+    let answer = gateway.ask(GET);
+    assert!(answer.contains("HTTP/1.1 504 "), "{} bytes", answer.len());
 }
