@@ -21,7 +21,7 @@ use crate::client_connection::Context;
 use crate::error::ProxyError;
 
 use connection::BackendConnection;
-pub(crate) use connection::BackendIo;
+pub(crate) use connection::{BackendIo, BackendTls};
 pub(crate) use pool::{Lease, Pool};
 
 /// How long a target may take to accept a connection, TLS included, within `requestTimeout`.
@@ -42,7 +42,7 @@ pub(crate) struct Unanswered {
 pub(crate) async fn send(
     context: &Context,
     target: &Target,
-    tls: Option<BackendTlsName>,
+    tls: Option<BackendTls<'_>>,
     mut request: Request<RequestBody>,
     upload: &Rc<Upload>,
     limit: Duration,
@@ -128,15 +128,15 @@ fn is_our_own_want(error: &ProxyError) -> bool {
 async fn connect_somehow(
     pool: &Pool,
     target: &Target,
-    tls: Option<&BackendTlsName>,
+    tls: Option<&BackendTls<'_>>,
     limit: Duration,
 ) -> Result<BackendConnection, ProxyError> {
-    match connect(target, tls.cloned(), limit).await {
+    match connect(target, tls.map(BackendTls::to_name), limit).await {
         Err(error) if is_our_own_want(&error) => {
             pool.close_idle();
             // Their tasks close the sockets when they get a turn.
             tokio::task::yield_now().await;
-            connect(target, tls.cloned(), limit).await
+            connect(target, tls.map(BackendTls::to_name), limit).await
         }
         done => done,
     }

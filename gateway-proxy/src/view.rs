@@ -8,13 +8,14 @@ use std::sync::Arc;
 use gateway_core::config::{BackendHost, TargetHost};
 use gateway_core::snapshot::{Backend, EndpointId, PerWorker, Snapshot, Target, TargetId};
 use gateway_net::backend_tls::live_server_name;
-use gateway_net::dial::BackendTlsName;
 use gateway_net::material::Material;
 use http::HeaderValue;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::access_log::RouteLabels;
 use crate::metrics::RequestCell;
 use crate::tls::{EndpointTls, TlsSetupError, TlsShared};
+use crate::upstream::BackendTls;
 
 /// One immutable value for all workers: the snapshot, and what only the proxy knows.
 pub(crate) struct Published {
@@ -72,6 +73,8 @@ pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) names: Names,
     ports: Vec<HeaderValue>,
+    /// By [`Backend::index`]; `None` where TLS is not spoken.
+    backend_tls: Vec<Option<Arc<ClientConfig>>>,
     labels: Vec<Arc<RouteLabels>>,
 }
 
@@ -88,9 +91,14 @@ impl View {
         let snapshot = Arc::clone(&published.snapshot);
         let ports = snapshot.endpoints.iter();
         let labels = snapshot.routes.iter();
+        let backends = snapshot.backends.iter();
+        let material = &published.material.backend;
         Rc::new(Self {
             worker,
             names: Names::new(&snapshot),
+            backend_tls: backends
+                .map(|backend| material.get(&backend.settings_name).cloned())
+                .collect(),
             ports: ports
                 .map(|at| HeaderValue::from(at.frontend_port))
                 .collect(),
@@ -122,14 +130,11 @@ impl View {
         backend: &Backend,
         target: &Target,
         host: &str,
-    ) -> Option<BackendTlsName> {
+    ) -> Option<BackendTls<'_>> {
         let name = live_server_name(&backend.settings, target, host)?;
-        let config = self.published.material.backend.get(&backend.settings_name);
+        let config = self.backend_tls[backend.index].as_ref();
         let config = config.expect("material is loaded from the same configuration");
-        Some(BackendTlsName {
-            config: Arc::clone(config),
-            name,
-        })
+        Some(BackendTls { config, name })
     }
 
     /// This worker's counters of a route.

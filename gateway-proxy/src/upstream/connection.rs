@@ -14,6 +14,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::body::RequestBody;
 use crate::error::ProxyError;
@@ -25,6 +27,23 @@ const MAX_BUFFER: usize = 64 * 1024;
 
 /// A failed attempt; has the request if it never left.
 pub(crate) type TrySendError = hyper::client::conn::TrySendError<Request<RequestBody>>;
+
+/// How TLS is to be spoken to one target. Borrowed: the configuration's count is shared by all workers,
+/// and counted only when a connection is opened.
+pub(crate) struct BackendTls<'a> {
+    pub(crate) config: &'a Arc<ClientConfig>,
+    pub(crate) name: ServerName<'static>,
+}
+
+impl BackendTls<'_> {
+    /// For a connection to keep.
+    pub(crate) fn to_name(&self) -> BackendTlsName {
+        BackendTlsName {
+            config: Arc::clone(self.config),
+            name: self.name.clone(),
+        }
+    }
+}
 
 /// A connection. Dropping it cuts it, whatever is in flight.
 pub(crate) struct BackendConnection {
@@ -90,11 +109,11 @@ impl BackendConnection {
     }
 
     /// Whether it speaks TLS as `tls` says.
-    pub(crate) fn speaks(&self, tls: Option<&BackendTlsName>) -> bool {
+    pub(crate) fn speaks(&self, tls: Option<&BackendTls<'_>>) -> bool {
         match (&self.tls, tls) {
             (None, None) => true,
             (Some(ours), Some(wanted)) => {
-                Arc::ptr_eq(&ours.config, &wanted.config) && ours.name == wanted.name
+                Arc::ptr_eq(&ours.config, wanted.config) && ours.name == wanted.name
             }
             (Some(_), None) | (None, Some(_)) => false,
         }

@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use gateway_net::dial::BackendTlsName;
-
-use super::connection::BackendConnection;
+use super::connection::{BackendConnection, BackendTls};
 
 /// How long a connection may lie idle. Most servers wait at least as long; one that does not is found
 /// out before its connection is used.
@@ -45,7 +43,7 @@ impl Pool {
     pub(crate) fn take(
         &self,
         target: u64,
-        tls: Option<&BackendTlsName>,
+        tls: Option<&BackendTls<'_>>,
     ) -> Option<BackendConnection> {
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&target)?;
