@@ -70,11 +70,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     for round in 0..=options.rounds {
         for (proxy, figures) in proxies.iter().zip(&mut figures) {
             let http = load::http(proxy, &options, &cores)?;
+            let bodies = load::bodies(proxy, &options, &cores)?;
             let websocket = load::websocket(proxy, &tools.websocket_load, &options, &cores)?;
             // The first round warms up caches and connections.
             if round > 0 {
-                report(round, &proxy.label, &http, &websocket);
+                report(round, &proxy.label, [&http, &bodies, &websocket]);
                 figures.http.push(http);
+                figures.bodies.push(bodies);
                 figures.websocket.push(websocket);
             }
         }
@@ -98,18 +100,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn report(round: usize, label: &str, http: &Sample, websocket: &Sample) {
-    println!(
-        "round {round}  {label:<16} {:>8.0} requests/s {:>6.2} us CPU each   \
-         {:>8.0} messages/s {:>6.2} us CPU each",
-        http.per_second, http.cpu_micros, websocket.per_second, websocket.cpu_micros
-    );
+fn report(round: usize, label: &str, samples: [&Sample; 3]) {
+    print!("round {round}  {label:<16}");
+    for (what, sample) in ["requests", "bodies", "messages"].iter().zip(samples) {
+        print!(
+            "  {:>8.0} {what}/s {:>6.2} us CPU each",
+            sample.per_second, sample.cpu_micros
+        );
+    }
+    println!();
 }
 
 /// The gateway, and the peers that are here or can be had.
 fn available() -> Result<Vec<Kind>> {
-    shell::provide("wrk", &["wrk"])?;
-    anyhow::ensure!(is_installed("wrk"), "wrk is needed: apt-get install wrk");
+    for (program, package) in [("wrk", "wrk"), ("h2load", "nghttp2-client")] {
+        shell::provide(program, &[package])?;
+        anyhow::ensure!(
+            is_installed(program),
+            "{program} is needed: apt-get install {package}"
+        );
+    }
     let mut kinds = vec![Kind::Gateway];
     for (kind, program, package) in [
         (Kind::Nginx, "nginx", "nginx-light"),

@@ -1,5 +1,7 @@
-//! The loads: small HTTP answers by wrk, echoed WebSocket messages, idle tunnels.
+//! The loads: small HTTP answers by wrk, echoed bodies by h2load, echoed WebSocket messages, idle
+//! tunnels.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -10,7 +12,10 @@ use anyhow::{Context, Result, ensure};
 use super::Options;
 use super::children::{Cores, pause};
 use super::proxies::Proxy;
-use crate::shell::output;
+use crate::shell::{output, target_directory};
+
+/// The body of each request that [`bodies`] sends, in bytes.
+const BODY: usize = 16 * 1024;
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +31,7 @@ pub(super) struct Sample {
 pub(super) struct Figures {
     pub(super) label: String,
     pub(super) http: Vec<Sample>,
+    pub(super) bodies: Vec<Sample>,
     pub(super) websocket: Vec<Sample>,
     /// KiB of resident memory for each idle tunnel.
     pub(super) idle: Option<f64>,
@@ -36,6 +42,7 @@ impl Figures {
         Self {
             label: label.to_owned(),
             http: Vec::new(),
+            bodies: Vec::new(),
             websocket: Vec::new(),
             idle: None,
         }
@@ -74,6 +81,55 @@ fn parse_wrk(text: &str, cpu: Duration) -> Option<Sample> {
         per_second: rate.trim().parse().ok()?,
         p99_millis: millis(p99)?,
         cpu_micros: cpu.as_secs_f64() * 1e6 / requests,
+    })
+}
+
+/// Bodies of 16 KiB to and fro, over keep-alive connections.
+pub(super) fn bodies(proxy: &Proxy, options: &Options, cores: &Cores) -> Result<Sample> {
+    let folder = target_directory().join("bench");
+    fs::create_dir_all(&folder)?;
+    let (body, log) = (folder.join("body"), folder.join("h2load.log"));
+    fs::write(&body, [b'x'; BODY])?;
+    // h2load appends.
+    let _ = fs::remove_file(&log);
+    let mut h2load = cores.beside(Path::new("h2load"));
+    h2load
+        .args(["--h1", "--threads=1"])
+        .arg(format!("--clients={}", options.connections))
+        .arg(format!("--duration={}", options.seconds))
+        .arg(format!("--data={}", body.display()))
+        .arg(format!("--log-file={}", log.display()))
+        .arg(format!("http://{}/echo", proxy.address()));
+    let before = proxy.child.cpu()?;
+    let text = output(&mut h2load)?;
+    let cpu = proxy.child.cpu()? - before;
+    ensure!(
+        text.contains(" 0 failed, 0 errored"),
+        "requests failed:\n{text}"
+    );
+    parse_h2load(&text, &fs::read_to_string(&log)?, cpu)
+        .with_context(|| format!("what does h2load mean by\n{text}"))
+}
+
+/// Requests and rate out of h2load's report; latency out of its log, whose third column is the time
+/// of a request in microseconds.
+fn parse_h2load(text: &str, log: &str, cpu: Duration) -> Option<Sample> {
+    let finished = text.lines().find(|line| line.starts_with("finished in"))?;
+    let rate = finished.split(", ").nth(1)?.strip_suffix(" req/s")?;
+    let done = text
+        .lines()
+        .find_map(|line| line.strip_prefix("requests: "))?;
+    let done: f64 = done.split_whitespace().next()?.parse().ok()?;
+    let times = log
+        .lines()
+        .map(|line| line.split_whitespace().nth(2)?.parse().ok());
+    let mut times: Vec<u64> = times.collect::<Option<_>>()?;
+    times.sort_unstable();
+    let p99 = times.get(times.len() * 99 / 100)?;
+    Some(Sample {
+        per_second: rate.parse().ok()?,
+        p99_millis: *p99 as f64 / 1e3,
+        cpu_micros: cpu.as_secs_f64() * 1e6 / done,
     })
 }
 
@@ -161,7 +217,7 @@ fn settled_kib(proxy: &Proxy) -> Result<u64> {
 mod tests {
     use std::time::Duration;
 
-    use super::{parse_load, parse_wrk};
+    use super::{parse_h2load, parse_load, parse_wrk};
 
     const WRK: &str = "\
 Running 4s test @ http://127.0.0.1:1/fast
@@ -181,6 +237,12 @@ Transfer/sec:      6.72MB
     fn reports_are_read() {
         let sample = parse_wrk(WRK, Duration::from_secs(3)).unwrap();
         assert_eq!((sample.per_second, sample.p99_millis), (50000.25, 1.58));
+        assert_eq!(sample.cpu_micros, 15.0);
+        let text = "starting\nfinished in 2.00s, 87890.50 req/s, 1.35GB/s\n\
+            requests: 200000 total, 200064 started, 0 failed\n";
+        let log = "1795406417230317\t200\t500\n1795406417230352\t200\t2500\n";
+        let sample = parse_h2load(text, log, Duration::from_secs(3)).unwrap();
+        assert_eq!((sample.per_second, sample.p99_millis), (87890.5, 2.5));
         assert_eq!(sample.cpu_micros, 15.0);
         let line = "messages=400000 seconds=4.000 p99_us=812\n";
         let sample = parse_load(line, Duration::from_secs(4)).unwrap();

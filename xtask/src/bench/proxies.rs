@@ -148,6 +148,12 @@ http {
   }
   server {
     listen 127.0.0.1:{port} backlog=4096;
+    # Bodies stream, as with the other two; by default they go by way of temporary files.
+    proxy_request_buffering off;
+    proxy_buffering off;
+    client_body_buffer_size 64k;
+    proxy_buffer_size 32k;
+    proxy_buffers 8 32k;
     location / {
       proxy_pass http://backend;
       proxy_http_version 1.1;

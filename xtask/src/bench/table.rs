@@ -20,7 +20,7 @@ struct Row {
     decimals: usize,
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 10] = [
     row(
         "HTTP: requests/s",
         |f| median(&f.http, |s| s.per_second),
@@ -36,6 +36,24 @@ const ROWS: [Row; 7] = [
     row(
         "HTTP: CPU of the proxy, us/request",
         |f| median(&f.http, |s| s.cpu_micros),
+        true,
+        2,
+    ),
+    row(
+        "16 KiB each way: requests/s",
+        |f| median(&f.bodies, |s| s.per_second),
+        false,
+        0,
+    ),
+    row(
+        "16 KiB each way: p99, ms",
+        |f| median(&f.bodies, |s| s.p99_millis),
+        true,
+        2,
+    ),
+    row(
+        "16 KiB each way: CPU of the proxy, us/request",
+        |f| median(&f.bodies, |s| s.cpu_micros),
         true,
         2,
     ),
