@@ -1,6 +1,6 @@
 //! How answers look: JSON that a person can read, entity tags, and the revision they speak of.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::response::{IntoResponse, Response};
 use gateway_core::resource::ApplicationGateway;
@@ -72,4 +72,11 @@ pub(crate) fn timing(apply: Duration, store: Duration) -> HeaderValue {
         milliseconds(store)
     );
     HeaderValue::from_str(&text).expect("digits and ASCII punctuation")
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    // The format reaches from 1970 to 9999; a clock set before that must not take the page down.
+    let at = at.max(SystemTime::UNIX_EPOCH);
+    humantime::format_rfc3339_millis(at).to_string()
 }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -27,6 +27,10 @@ pub(crate) struct Api<C> {
     pub(crate) body_limit: usize,
     /// Bodies that may be read into trees and written at a time.
     pub(crate) turns: Semaphore,
+    /// Readers of events that may listen at a time.
+    pub(crate) event_readers: Arc<Semaphore>,
+    /// How often a reader hears that nothing happens.
+    pub(crate) event_keep_alive: Duration,
 }
 
 /// Writes are applied one by one; one more may be read meanwhile.
@@ -38,6 +42,8 @@ pub fn router<C: Control>(control: Arc<C>, options: AdminOptions) -> Router {
         control,
         body_limit: options.body_limit,
         turns: Semaphore::new(TURNS),
+        event_readers: Arc::new(Semaphore::new(options.event_readers)),
+        event_keep_alive: options.event_keep_alive,
     });
     routes::router()
         .with_state(Arc::clone(&api))
@@ -54,6 +60,8 @@ pub fn health_router<C: Control>(control: Arc<C>) -> Router {
         control,
         body_limit: 0,
         turns: Semaphore::new(TURNS),
+        event_readers: Arc::new(Semaphore::new(0)),
+        event_keep_alive: Duration::MAX,
     });
     routes::health_router()
         .with_state(Arc::clone(&api))

@@ -33,7 +33,11 @@ pub(crate) async fn read_json<'t>(
     }
 }
 
-async fn read_text(headers: &HeaderMap, body: Body, limit: usize) -> Result<String, AdminError> {
+pub(crate) async fn read_text(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<String, AdminError> {
     accepts(headers)?;
     if body.size_hint().lower() > limit as u64 {
         // Before it is read: a client that waits for 100 Continue need not send it at all.

@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 
 use gateway_core::resource::{ApplicationGateway, Collection};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::answer::document_json;
 
 /// One resource that differs before and after a write.
-#[derive(Debug, Serialize, ToSchema, PartialEq, Eq)]
-pub(crate) struct ResourceChange {
+#[derive(Debug, Clone, Serialize, ToSchema, PartialEq, Eq)]
+pub struct ResourceChange {
     /// `collection/name`, or the path of a property that is no resource.
     #[schema(example = "backendAddressPools/web")]
-    pub(crate) resource: String,
+    pub resource: String,
     /// What happened to it.
-    pub(crate) change: ChangeKind,
+    pub change: ChangeKind,
 }
 
 /// What happened to a resource.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum ChangeKind {
+pub enum ChangeKind {
     /// It is new.
     Created,
     /// It was there and is different now.
@@ -32,7 +32,7 @@ pub(crate) enum ChangeKind {
 }
 
 /// What differs, in the order of its names.
-pub(crate) fn between(
+pub fn changes_between(
     before: Option<&ApplicationGateway>,
     after: &ApplicationGateway,
 ) -> Vec<ResourceChange> {
@@ -68,7 +68,7 @@ fn part(name: String, value: Value) -> (String, (String, Value)) {
 }
 
 fn parts(document: &ApplicationGateway) -> Parts {
-    let mut parts = json_parts(&document_json(document));
+    let mut parts = json_parts(document_json(document));
     // Secrets do not show, but tags tell when they change.
     let certificates = Collection::SslCertificates;
     for name in document.names(certificates) {
@@ -78,28 +78,40 @@ fn parts(document: &ApplicationGateway) -> Parts {
     parts
 }
 
-/// The document taken apart into what has a URL of its own, and the rest by property.
-fn json_parts(document: &Value) -> Parts {
+/// The document taken apart into what has a URL of its own, and the rest by property. By value: nothing
+/// is copied.
+fn json_parts(document: Value) -> Parts {
     let mut parts = BTreeMap::new();
-    let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
     for (key, value) in members(document) {
         if key != "properties" {
             parts.extend([part(key, value)]);
             continue;
         }
-        for (key, value) in members(&value) {
+        for (key, value) in members(value) {
             let is_collection = key.parse::<Collection>().is_ok();
-            let Some(resources) = value.as_array().filter(|_| is_collection) else {
-                parts.extend([part(format!("properties/{key}"), value)]);
-                continue;
+            #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+            let resources = match value {
+                Value::Array(resources) if is_collection => resources,
+                value => {
+                    parts.extend([part(format!("properties/{key}"), value)]);
+                    continue;
+                }
             };
             for resource in resources {
                 let name = resource["name"].as_str().unwrap_or_default();
-                parts.extend([part(format!("{key}/{name}"), resource.clone())]);
+                parts.extend([part(format!("{key}/{name}"), resource)]);
             }
         }
     }
     parts
+}
+
+fn members(value: Value) -> Map<String, Value> {
+    if let Value::Object(members) = value {
+        members
+    } else {
+        Map::new()
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +138,9 @@ mod tests {
                 "probes": [{ "name": "live" }],
             },
         });
-        let differ = |before, after| differences(&json_parts(before), &json_parts(after));
+        let differ = |before: &Value, after: &Value| {
+            differences(&json_parts(before.clone()), &json_parts(after.clone()))
+        };
         let lines: Vec<_> = differ(&before, &after)
             .iter()
             .map(|change| format!("{} {:?}", change.resource, change.change))

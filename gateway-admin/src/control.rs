@@ -1,12 +1,17 @@
 //! What the API needs of the process around it.
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::Stream;
 use gateway_core::config::{ConfigProblem, ConfigProblems};
 use gateway_core::health::Health;
 use gateway_core::resource::{ApplicationGateway, Edit};
+use gateway_core::tunnels::{DrainReport, ListQuery, Page, TunnelFilter, TunnelId, TunnelReport};
+
+use crate::events::{Since, Told};
 
 /// The process, as the API sees it. `gateway` implements it; tests use a fake.
 pub trait Control: Send + Sync + 'static {
@@ -22,11 +27,59 @@ pub trait Control: Send + Sync + 'static {
     /// What is known of every target that a rule reaches.
     fn backend_health(&self) -> Vec<HealthReport>;
 
+    /// The open tunnels that `query` asks for: one page.
+    fn tunnels(&self, query: ListQuery) -> impl Future<Output = Page<TunnelReport>> + Send;
+
+    /// One tunnel, if it is open.
+    fn tunnel(&self, id: TunnelId) -> impl Future<Output = Option<TunnelReport>> + Send;
+
+    /// Closes tunnels; answers when it is known how many. `None` where one was meant that is not
+    /// open. What is begun goes on when the future is dropped.
+    fn close_tunnels(
+        &self,
+        which: WhichTunnels,
+        close: CloseTunnels,
+    ) -> impl Future<Output = Option<DrainReport>> + Send;
+
+    /// Gives the targets of `pool` that `member` names no new work, and closes their tunnels.
+    fn drain_targets(
+        &self,
+        pool: &str,
+        member: &str,
+    ) -> impl Future<Output = Result<DrainReport, NoSuchTarget>> + Send;
+
+    /// Gives them work again; tunnels that were not told to close yet stay.
+    fn resume_targets(
+        &self,
+        pool: &str,
+        member: &str,
+    ) -> impl Future<Output = Result<(), NoSuchTarget>> + Send;
+
+    /// Evens `pool` out once, so many tunnels a second. Answers with the drains that do it, one for
+    /// each set of HTTP settings under which the pool is uneven.
+    fn rebalance(
+        &self,
+        pool: &str,
+        per_second: Option<NonZeroU32>,
+    ) -> impl Future<Output = Result<Vec<DrainReport>, CannotRebalance>> + Send;
+
+    /// All drains that run, and the last ones that are over.
+    fn drains(&self) -> Vec<DrainReport>;
+
+    /// Has a drain close no more tunnels. `None` for one that is not known.
+    fn cancel_drain(&self, id: u64) -> impl Future<Output = Option<DrainReport>> + Send;
+
+    /// Has a cancelled drain go on. `None` for one that is not known.
+    fn resume_drain(&self, id: u64) -> impl Future<Output = Option<DrainReport>> + Send;
+
     /// `Err` says why the process should get no traffic: starting, draining.
     fn ready(&self) -> Result<(), String>;
 
     /// All metrics, as OpenMetrics text.
     fn metrics(&self) -> String;
+
+    /// What happens, for one reader. Ends when the process does, or behind [`Told::TooSlow`].
+    fn events(&self, since: Since) -> impl Stream<Item = Told> + Send + 'static;
 }
 
 /// What is live now.
@@ -138,6 +191,67 @@ fn tag_now(current: Option<&str>) -> String {
     )
 }
 
+/// Which tunnels are meant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WhichTunnels {
+    /// This one.
+    One(TunnelId),
+    /// Those that match.
+    All(TunnelFilter),
+}
+
+/// How tunnels are closed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CloseTunnels {
+    /// The Close frame's code; that of each tunnel's HTTP settings unless given.
+    pub code: Option<u16>,
+    /// The Close frame's reason.
+    pub reason: Option<String>,
+    /// How many a second; all at once unless given.
+    pub per_second: Option<NonZeroU32>,
+}
+
+/// Nothing of that name has targets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSuchTarget {
+    /// The pool.
+    #[error("no pool {pool:?} has targets")]
+    Pool {
+        /// As asked for.
+        pool: String,
+    },
+    /// The target.
+    #[error("pool {pool} has no target {member:?}; it has {}", known.join(", "))]
+    Target {
+        /// The pool.
+        pool: String,
+        /// As asked for.
+        member: String,
+        /// The pool's targets.
+        known: Vec<String>,
+    },
+}
+
+/// Why a pool is not evened out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotRebalance {
+    /// No rule leads to a pool of that name.
+    #[error("no rule leads to a pool {pool:?}")]
+    NoPool {
+        /// As asked for.
+        pool: String,
+    },
+    /// Clients would come back to where they were.
+    #[error(
+        "the targets of pool {pool} are chosen by the client's address (IpHash): whoever is closed \
+         comes back to the same one"
+    )]
+    Hashed {
+        /// As asked for.
+        pool: String,
+    },
+}
+
 /// The members of one (pool, settings).
 #[derive(Debug, Clone)]
 pub struct HealthReport {
@@ -160,6 +274,8 @@ pub struct MemberHealth {
     pub health: Health,
     /// Served although down, for `minServers`.
     pub forced: bool,
+    /// An operator drains it: it gets no new work, whatever its health.
+    pub draining: bool,
     /// Why (`healthProbeLog`).
     pub reason: String,
     /// Since when.

@@ -3,7 +3,7 @@
 use gateway_core::config::ConfigProblems;
 use http::StatusCode;
 
-use crate::control::ApplyError;
+use crate::control::{ApplyError, CannotRebalance, NoSuchTarget};
 
 /// Why a request is refused. `Display` is what the client reads.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,16 @@ pub(crate) enum AdminError {
         collection: &'static str,
         name: String,
     },
+    #[error(transparent)]
+    NoSuchTarget(#[from] NoSuchTarget),
+    #[error(transparent)]
+    CannotRebalance(#[from] CannotRebalance),
+    #[error("no connection {id:?} is open")]
+    NotOpen { id: String },
+    #[error("no drain {id:?} is known; GET /v1/drains lists those that run and the last ones")]
+    NoSuchDrain { id: String },
+    #[error("the body is not understood: {0}")]
+    BadBody(String),
     #[error("there is no configuration yet; PUT one to /v1/config")]
     NoConfiguration,
     #[error("{method} is not for {path}; {hint}")]
@@ -76,6 +86,8 @@ pub(crate) enum AdminError {
     #[error("the bearer token is not the one configured")]
     TokenWrong,
 
+    #[error("as many listen to events as can be served; end one of them, or come back later")]
+    TooManyReaders,
     #[error("not ready: {0}")]
     NotReady(String),
     #[error("the request made the gateway's API fail; its log has the cause under the request id")]

@@ -11,6 +11,7 @@ mod body;
 mod changes;
 mod control;
 mod error;
+mod events;
 mod guard;
 mod openapi;
 mod options;
@@ -20,8 +21,14 @@ mod routes;
 mod serve;
 
 pub use api::{health_router, router};
+pub use changes::{ChangeKind, ResourceChange, changes_between};
 pub use control::{
-    Applied, ApplyError, Control, HealthReport, MemberHealth, Precondition, Published, Write,
+    Applied, ApplyError, CannotRebalance, CloseTunnels, Control, HealthReport, MemberHealth,
+    NoSuchTarget, Precondition, Published, WhichTunnels, Write,
+};
+pub use events::{
+    DrainChange, Event, EventId, EventIdError, EventKind, Happening, HealthChange, ProcessChange,
+    Publication, Refusal, RefusedHandshakes, Since, Told,
 };
 pub use openapi::openapi;
 pub use options::{AdminOptions, AllowedHosts, Token, TokenError};

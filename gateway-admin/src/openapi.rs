@@ -8,8 +8,12 @@ mod examples;
 use utoipa::OpenApi;
 use utoipa::openapi::{OpenApi as Document, RefOr};
 
+use crate::events;
 use crate::problem;
-use crate::routes::{backend_health, collections as handlers, config, process, write};
+use crate::routes::{
+    backend_health, collections as handlers, config, connections, drains, events as stream,
+    process, rebalance, write,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,16 +37,39 @@ use crate::routes::{backend_health, collections as handlers, config, process, wr
         config::get_config,
         config::put_config,
         backend_health::backend_health,
+        stream::events,
+        connections::list_connections,
+        connections::get_connection,
+        connections::close_connection,
+        connections::close_connections,
+        drains::list_drains,
+        drains::get_drain,
+        drains::cancel_drain,
+        drains::resume_drain,
+        drains::drain_target,
+        drains::resume_target,
+        rebalance::rebalance_pool,
         handlers::get_collection,
         handlers::get_resource,
         handlers::put_resource,
         handlers::delete_resource
     ),
-    components(schemas(problem::Problem, write::Receipt<'static>)),
+    components(schemas(
+        problem::Problem,
+        write::Receipt<'static>,
+        events::HealthChange,
+        events::Publication,
+        events::DrainChange,
+        events::RefusedHandshakes,
+        events::ProcessChange
+    )),
     tags(
         (name = "process", description = "The process itself."),
         (name = "config", description = "The whole configuration."),
-        (name = "backendHealth", description = "What the probes found.")
+        (name = "backendHealth", description = "What the probes found."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "connections", description = "Open WebSockets."),
+        (name = "drains", description = "Connections that are being closed.")
     )
 )]
 struct Handlers;

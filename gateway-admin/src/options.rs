@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -16,15 +17,22 @@ pub struct AdminOptions {
     pub hosts: AllowedHosts,
     /// The longest body that is read, in bytes.
     pub body_limit: usize,
+    /// How many may listen to events at a time: each holds a connection for as long as it likes.
+    pub event_readers: usize,
+    /// A reader of events gets a comment after so long without one, so that both sides find out when
+    /// the other is gone.
+    pub event_keep_alive: Duration,
 }
 
 impl Default for AdminOptions {
-    /// No token, loopback names only, 8 MiB.
+    /// No token, loopback names only, 8 MiB, 32 readers, 15 seconds.
     fn default() -> Self {
         Self {
             token: None,
             hosts: AllowedHosts::loopback(),
             body_limit: 8 << 20,
+            event_readers: 32,
+            event_keep_alive: Duration::from_secs(15),
         }
     }
 }

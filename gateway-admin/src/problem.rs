@@ -10,7 +10,7 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 
 use crate::answer::{entity_tag, json_text};
-use crate::control::ApplyError;
+use crate::control::{ApplyError, CannotRebalance};
 use crate::error::AdminError;
 
 /// An error: problem details (RFC 9457), with Azure Resource Manager's `error` beside them.
@@ -161,6 +161,7 @@ impl AdminError {
             | Self::NotUtf8 { .. }
             | Self::BodyBroken
             | Self::BadQuery(_)
+            | Self::BadBody(_)
             | Self::BadPrecondition { .. }
             | Self::BadHost => StatusCode::BAD_REQUEST,
             Self::TokenMissing | Self::TokenWrong => StatusCode::UNAUTHORIZED,
@@ -168,10 +169,16 @@ impl AdminError {
             Self::NoSuchPath { .. }
             | Self::NoSuchCollection { .. }
             | Self::NoSuchResource { .. }
+            | Self::NoSuchTarget(_)
+            | Self::CannotRebalance(CannotRebalance::NoPool { .. })
+            | Self::NotOpen { .. }
+            | Self::NoSuchDrain { .. }
             | Self::NoConfiguration => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::InUse { .. } => StatusCode::CONFLICT,
+            Self::InUse { .. } | Self::CannotRebalance(CannotRebalance::Hashed { .. }) => {
+                StatusCode::CONFLICT
+            }
             Self::PreconditionFailed { .. } => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) | Self::UnsupportedContentCoding(_) => {
@@ -179,7 +186,7 @@ impl AdminError {
             }
             Self::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady(_) | Self::TooManyReaders => StatusCode::SERVICE_UNAVAILABLE,
             Self::Framework { status, .. } => *status,
         }
     }
@@ -197,6 +204,12 @@ impl AdminError {
             Self::NoSuchPath { .. } => "PathNotFound",
             Self::NoSuchCollection { .. } => "CollectionNotFound",
             Self::NoSuchResource { .. } => "ResourceNotFound",
+            Self::NoSuchTarget(_) => "TargetNotFound",
+            Self::CannotRebalance(CannotRebalance::NoPool { .. }) => "PoolNotFound",
+            Self::CannotRebalance(CannotRebalance::Hashed { .. }) => "PoolByClientAddress",
+            Self::NotOpen { .. } => "ConnectionNotFound",
+            Self::NoSuchDrain { .. } => "DrainNotFound",
+            Self::BadBody(_) => "InvalidBody",
             Self::NoConfiguration => "NoConfiguration",
             Self::MethodNotAllowed { .. } => "MethodNotAllowed",
             Self::BadQuery(_) => "InvalidQuery",
@@ -208,6 +221,7 @@ impl AdminError {
             Self::TokenMissing => "TokenMissing",
             Self::TokenWrong => "TokenInvalid",
             Self::NotReady(_) => "NotReady",
+            Self::TooManyReaders => "TooManyReaders",
             Self::Panicked => "InternalError",
             Self::Framework { .. } => "RequestRefused",
         }
@@ -243,7 +257,7 @@ impl AdminError {
         }
         if matches!(
             self,
-            Self::NotReady(_) | Self::Apply(ApplyError::ShuttingDown)
+            Self::NotReady(_) | Self::TooManyReaders | Self::Apply(ApplyError::ShuttingDown)
         ) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -3,13 +3,17 @@
 pub(crate) mod backend_health;
 pub(crate) mod collections;
 pub(crate) mod config;
+pub(crate) mod connections;
+pub(crate) mod drains;
+pub(crate) mod events;
 pub(crate) mod process;
+pub(crate) mod rebalance;
 pub(crate) mod write;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use gateway_core::resource::Collection;
 use http::{Method, Uri};
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -33,6 +37,34 @@ fn routes<C: Control>() -> Routes<C> {
             get(config::get_config).put(config::put_config),
         ),
         ("/v1/backendHealth", get(backend_health::backend_health)),
+        ("/v1/events", get(events::events)),
+        ("/v1/connections", get(connections::list_connections)),
+        (
+            "/v1/connections:close",
+            post(connections::close_connections),
+        ),
+        (
+            "/v1/connections/{id}",
+            get(connections::get_connection).delete(connections::close_connection),
+        ),
+        ("/v1/drains", get(drains::list_drains)),
+        (
+            "/v1/drains/{id}",
+            get(drains::get_drain).delete(drains::cancel_drain),
+        ),
+        ("/v1/drains/{id}/resume", post(drains::resume_drain)),
+        (
+            "/v1/backendAddressPools/{pool}/targets/{address}/drain",
+            post(drains::drain_target),
+        ),
+        (
+            "/v1/backendAddressPools/{pool}/targets/{address}/resume",
+            post(drains::resume_target),
+        ),
+        (
+            "/v1/backendAddressPools/{pool}/rebalance",
+            post(rebalance::rebalance_pool),
+        ),
         ("/v1/{collection}", get(collections::get_collection)),
         (
             "/v1/{collection}/{name}",
@@ -95,6 +127,7 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> AdminError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway_core::tunnels::{DrainReport, ListQuery, Page, TunnelId, TunnelReport};
 
     /// Never runs; only its type is needed.
     enum Nobody {}
@@ -109,11 +142,56 @@ mod tests {
         fn backend_health(&self) -> Vec<crate::HealthReport> {
             match *self {}
         }
+        async fn tunnels(&self, _: ListQuery) -> Page<TunnelReport> {
+            match *self {}
+        }
+        async fn tunnel(&self, _: TunnelId) -> Option<TunnelReport> {
+            match *self {}
+        }
+        async fn close_tunnels(
+            &self,
+            _: crate::WhichTunnels,
+            _: crate::CloseTunnels,
+        ) -> Option<DrainReport> {
+            match *self {}
+        }
+        async fn drain_targets(
+            &self,
+            _: &str,
+            _: &str,
+        ) -> Result<DrainReport, crate::NoSuchTarget> {
+            match *self {}
+        }
+        async fn resume_targets(&self, _: &str, _: &str) -> Result<(), crate::NoSuchTarget> {
+            match *self {}
+        }
+        async fn rebalance(
+            &self,
+            _: &str,
+            _: Option<std::num::NonZeroU32>,
+        ) -> Result<Vec<DrainReport>, crate::CannotRebalance> {
+            match *self {}
+        }
+        fn drains(&self) -> Vec<DrainReport> {
+            match *self {}
+        }
+        async fn cancel_drain(&self, _: u64) -> Option<DrainReport> {
+            match *self {}
+        }
+        async fn resume_drain(&self, _: u64) -> Option<DrainReport> {
+            match *self {}
+        }
         fn ready(&self) -> Result<(), String> {
             match *self {}
         }
         fn metrics(&self) -> String {
             match *self {}
+        }
+        fn events(
+            &self,
+            _: crate::Since,
+        ) -> impl futures_util::Stream<Item = crate::Told> + Send + 'static {
+            futures_util::stream::empty()
         }
     }
 

@@ -3,6 +3,7 @@
 //! `axum::serve` has neither time-outs nor a bound, and this API must answer while the data plane
 //! is under attack, or itself: connections that ask nothing make room for others.
 
+mod patient;
 mod seats;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use patient::Patient;
 use seats::{Seat, Seats};
 
 /// What one listener of the API may take.
@@ -32,6 +34,8 @@ pub struct ServeLimits {
     /// For a TLS handshake, and for a head: from its connection's opening, or from the answer
     /// before it. An idle connection is closed after this.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write_timeout: Duration,
     /// For requests in flight, after the shutdown was asked for.
     pub shutdown_timeout: Duration,
 }
@@ -42,6 +46,7 @@ impl Default for ServeLimits {
             connections: 256,
             patience: Duration::from_secs(1),
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(5),
         }
     }
@@ -65,6 +70,7 @@ pub async fn serve<L: Listener>(
         tls,
         router,
         head_timeout: limits.head_timeout,
+        write_timeout: limits.write_timeout,
         shutdown: shutdown.clone(),
     };
     loop {
@@ -101,6 +107,7 @@ struct Server {
     tls: Option<TlsAcceptor>,
     router: Router,
     head_timeout: Duration,
+    write_timeout: Duration,
     shutdown: CancellationToken,
 }
 
@@ -121,15 +128,18 @@ impl Server {
         let service = service_fn(|request: Request<Incoming>| {
             let (busy, response) = (seat.busy(), router.call(request));
             async move {
-                let response = response.await;
-                drop(busy);
                 response
+                    .await
+                    .map(|response| response.map(|body| busy.until_end_of(body)))
             }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.head_timeout)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(
+                TokioIo::new(Patient::new(stream, self.write_timeout)),
+                service,
+            );
         let mut served = std::pin::pin!(served);
         let result = tokio::select! {
             result = &mut served => result,

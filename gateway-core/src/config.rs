@@ -15,6 +15,7 @@ mod probe;
 mod problems;
 mod routing_rule;
 mod tls;
+mod websocket;
 
 use std::collections::BTreeMap;
 
@@ -26,12 +27,16 @@ pub use http_settings::{BackendHost, BackendProtocol, BackendTls, HttpSettings};
 pub use limits::Limits;
 pub use listener::{FrontendAddress, HostNames, HostPattern, Listener, ListenerProtocol};
 pub use parse::{Parsed, parse, parse_in};
-pub use probe::{Probe, ProbeHost, ProbeMatch, ProbeProtocol, StatusRange};
+pub use probe::{Probe, ProbeAsks, ProbeHost, ProbeMatch, ProbeProtocol, StatusRange};
 pub use problems::{ConfigProblem, ConfigProblems, Position, Severity};
 pub use routing_rule::{Balancing, RoutingRule};
 pub use tls::{Certificate, CertificateSource, Secret, TrustedRoot};
+pub use websocket::{
+    DrainCode, Frames, HandshakeMode, HandshakeRate, ListenerWebSocket, OnUnhealthy, OriginPolicy,
+    Origins, Rebalance, TunnelSettings,
+};
 
-pub(crate) use collector::Collector;
+pub(crate) use collector::{Collector, Found};
 pub(crate) use parse::references;
 pub(crate) use problems::position;
 

@@ -6,5 +6,6 @@ mod plan;
 mod tracker;
 
 pub use cell::{Health, HealthCell};
+pub use judge::judge_handshake;
 pub use plan::{ProbePlan, ProbeRequest};
 pub use tracker::{HealthTracker, ProbeFailure, ProbeOutcome, Transition};

@@ -23,6 +23,7 @@ mod suggest;
 mod tls;
 mod tree;
 mod unserved;
+mod websocket;
 
 pub use backend::*;
 pub use collection::{Collection, UnknownCollection};
@@ -36,6 +37,7 @@ pub use stored::{SecretBlob, StoredError, from_stored};
 pub use tls::*;
 pub use tree::JsonTree;
 pub use unserved::*;
+pub use websocket::*;
 
 pub(crate) use pointer::Pointer;
 pub(crate) use read::INVALID_VALUE;

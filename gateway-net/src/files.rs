@@ -2,22 +2,26 @@
 //!
 //! Directories are watched, not files: editors and certificate tools put a new file in the old
 //! one's place, and a Kubernetes ConfigMap changes a link beside it. What counts is whether the file
-//! that a path leads to is another one than before, so that noise in the directory is not told.
+//! that a path leads to is another one than before, so that noise in the directory is not told, and
+//! costs little (`docs/decisions/0036-a-log-beside-the-configuration.md`).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod signs;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use signs::{Signs, Watch};
+
 /// A change is told when the directory has been quiet for so long: whoever writes several files, or
-/// one in pieces, has finished.
+/// one in pieces, has finished. Signs are taken no more often.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// But no later than this after its first sign.
@@ -40,8 +44,8 @@ pub struct FileWatcher {
 struct Watched {
     /// What each path led to when it was last looked at.
     stamps: BTreeMap<PathBuf, Option<Stamp>>,
-    directories: BTreeSet<PathBuf>,
-    notifier: RecommendedWatcher,
+    directories: HashSet<Watch>,
+    signs: Arc<Signs>,
 }
 
 /// Tells one file, or version of a file, from another.
@@ -61,21 +65,15 @@ impl FileWatcher {
     /// When there is no runtime to start on, or the system has no more watches to give.
     pub fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
-        let sign = Arc::new(Notify::new());
-        let notifier = notify::recommended_watcher({
-            let sign = Arc::clone(&sign);
-            // What happened does not matter, nor does a lost event: the files are looked at.
-            move |_| sign.notify_one()
-        })
-        .map_err(io::Error::other)?;
+        let signs = Arc::new(Signs::start()?);
         let watched = Arc::new(Mutex::new(Watched {
             stamps: BTreeMap::new(),
-            directories: BTreeSet::new(),
-            notifier,
+            directories: HashSet::new(),
+            signs: Arc::clone(&signs),
         }));
         let (tell, changes) = watch::channel(0);
         let mut task = JoinSet::new();
-        task.spawn_on(look(Arc::clone(&watched), sign, tell), &runtime);
+        task.spawn_on(look(Arc::clone(&watched), signs, tell), &runtime);
         Ok(Self {
             watched,
             changes,
@@ -105,24 +103,17 @@ impl FileWatcher {
 impl Watched {
     /// Watches the directory of each path, and that of the file it leads to.
     fn follow_directories(&mut self) {
-        let wanted: BTreeSet<PathBuf> = self
+        let paths: BTreeSet<PathBuf> = self
             .stamps
             .keys()
             .flat_map(|path| directories(path))
             .collect();
-        for gone in self.directories.difference(&wanted) {
-            // It may have vanished, and its watch with it.
-            let _ = self.notifier.unwatch(gone);
-        }
-        self.directories
-            .retain(|directory| wanted.contains(directory));
-        for directory in wanted {
-            if self.directories.contains(&directory) {
-                continue;
-            }
-            match self.notifier.watch(&directory, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.directories.insert(directory);
+        let mut wanted = HashSet::new();
+        for directory in paths {
+            // Also where there is a watch: another directory may have come in its place.
+            match self.signs.watch(&directory) {
+                Ok(watch) => {
+                    wanted.insert(watch);
                 }
                 // Tried again, and the files looked at, every LOOK_EVERY.
                 Err(error) => {
@@ -130,6 +121,10 @@ impl Watched {
                 }
             }
         }
+        for gone in self.directories.difference(&wanted) {
+            self.signs.forget(*gone);
+        }
+        self.directories = wanted;
     }
 
     /// Looks at all files; whether any is another one than before.
@@ -144,23 +139,23 @@ impl Watched {
     }
 }
 
-async fn look(watched: Arc<Mutex<Watched>>, sign: Arc<Notify>, tell: watch::Sender<u64>) {
+async fn look(watched: Arc<Mutex<Watched>>, signs: Arc<Signs>, tell: watch::Sender<u64>) {
     loop {
-        if tokio::time::timeout(LOOK_EVERY, sign.notified())
-            .await
-            .is_ok()
-        {
+        let sign = tokio::time::timeout(LOOK_EVERY, signs.next()).await;
+        if sign.is_ok() {
             let latest = Instant::now() + LATEST;
-            while Instant::now() < latest
-                && tokio::time::timeout(QUIET, sign.notified()).await.is_ok()
-            {}
+            loop {
+                tokio::time::sleep(QUIET).await;
+                if !signs.take() || Instant::now() >= latest {
+                    break;
+                }
+            }
         }
         let mut watched = lock(&watched);
         if watched.any_changed() {
             tell.send_modify(|count| *count += 1);
         }
         // Links may lead elsewhere now, and directories may have come or gone.
-        watched.directories.retain(|directory| directory.is_dir());
         watched.follow_directories();
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gateway_core::config::{
-    BackendProtocol, CertificateSource, Config, HttpSettings, ProbeProtocol, Secret, TrustedRoot,
+    BackendProtocol, CertificateSource, Config, HttpSettings, Secret, TrustedRoot,
 };
 use gateway_core::name::{CertificateName, HttpSettingsName, TrustedRootName};
 use gateway_core::snapshot::{Backend, Target};
@@ -279,7 +279,7 @@ impl Loading<'_> {
             .as_ref()
             .and_then(|name| self.config.probes.get(name));
         match custom {
-            Some(probe) => probe.protocol == ProbeProtocol::Https,
+            Some(probe) => probe.speaks_tls(settings),
             None => matches!(settings.protocol, BackendProtocol::Https(_)),
         }
     }

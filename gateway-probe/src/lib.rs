@@ -7,9 +7,11 @@
 
 mod http_probe;
 mod metrics;
+mod probe;
 mod prober;
 mod report;
 mod target;
+mod websocket_probe;
 
 pub use prober::Prober;
 pub use report::{HealthEvent, LastProbe, TargetReport};

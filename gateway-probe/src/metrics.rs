@@ -22,7 +22,7 @@ use crate::target::Subject;
 const SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 
 /// What a failed probe counts as.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 10] = [
     "timeout",
     "refused",
     "connect",
@@ -31,6 +31,8 @@ const REASONS: [&str; 8] = [
     "malformed",
     "status",
     "body",
+    "handshake",
+    "pong",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -178,5 +180,7 @@ fn kind(failure: &ProbeFailure) -> &'static str {
         ProbeFailure::Malformed { .. } => "malformed",
         ProbeFailure::Status { .. } => "status",
         ProbeFailure::Body { .. } => "body",
+        ProbeFailure::Handshake(_) | ProbeFailure::Subprotocol { .. } => "handshake",
+        ProbeFailure::Pong(_) => "pong",
     }
 }

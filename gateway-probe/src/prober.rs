@@ -15,8 +15,8 @@ use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::http_probe::Question;
 use crate::metrics::{self, Metrics};
+use crate::probe::Question;
 use crate::report::{HealthEvent, TargetReport};
 use crate::target::{Outlet, Subject, TargetProbe, spread};
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use gateway_core::config::TargetHost;
-use gateway_core::health::{HealthCell, HealthTracker, ProbeOutcome, Transition};
+use gateway_core::health::{Health, HealthCell, HealthTracker, Transition};
 use gateway_core::name::{HttpSettingsName, PoolName};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::http_probe::{Probed, Question, probe};
 use crate::metrics::Metrics;
+use crate::probe::{Probed, Question, probe};
 use crate::report::{HealthEvent, LastProbe, TargetReport};
 
 /// When this machine had no descriptor for a probe, the next try is so much later.
@@ -200,7 +200,7 @@ impl TargetProbe {
             .metrics
             .observe(&state.subject.pool, &state.subject.settings, &last_probe);
         if let Some(transition) = transition {
-            state.tell(&transition, in_words(&last_probe.outcome), outlet);
+            state.tell(&transition, last_probe.outcome.to_string(), outlet);
         }
         state.last_probe = Some(last_probe);
     }
@@ -214,6 +214,9 @@ impl TargetProbe {
 impl State {
     fn tell(&self, transition: &Transition, reason: String, outlet: &Outlet) {
         let subject = &self.subject;
+        if transition.from == Health::Down {
+            subject.cell.came_back(Instant::now());
+        }
         subject.cell.set(transition.to);
         tracing::info!(
             pool = %subject.pool,
@@ -254,11 +257,4 @@ pub(crate) fn spread(interval: Duration) -> Duration {
 
 fn jitter(interval: Duration) -> Duration {
     spread(interval).mul_f64(fastrand::f64())
-}
-
-fn in_words(outcome: &ProbeOutcome) -> String {
-    match outcome {
-        ProbeOutcome::Healthy { status } => format!("status {status}"),
-        ProbeOutcome::Failed(failure) => failure.to_string(),
-    }
 }

@@ -185,6 +185,15 @@ pub(crate) enum ResponseBody {
     Full(Option<Bytes>),
     /// It follows from a backend.
     Backend(BackendBody),
+    /// It stays away, and the head has its length all the same: a 304 says how long the 200 would be
+    /// (RFC 9110 section 8.6). hyper keeps that only for a body that claims to be so long, and then
+    /// asks for none of it.
+    NotModified {
+        /// The end of the exchange.
+        body: BackendBody,
+        /// The length in the head.
+        length: u64,
+    },
 }
 
 /// A backend's body, with what must happen when it ends.
@@ -208,20 +217,35 @@ impl ResponseBody {
         Self::Full(None)
     }
 
+    /// As [`ResponseBody::backend`], of a 304 with this length in its head.
+    pub(crate) fn not_modified(
+        length: u64,
+        incoming: Incoming,
+        lease: Lease,
+        exchange: Exchange,
+    ) -> Self {
+        let body = BackendBody::new(incoming, lease, exchange);
+        Self::NotModified { body, length }
+    }
+
     /// The rest of a backend's answer. The connection goes back to its pool when this has ended
     /// cleanly, and is cut when it is dropped before.
     pub(crate) fn backend(incoming: Incoming, lease: Lease, exchange: Exchange) -> Self {
-        Self::Backend(BackendBody {
+        Self::Backend(BackendBody::new(incoming, lease, exchange))
+    }
+}
+
+impl BackendBody {
+    fn new(incoming: Incoming, lease: Lease, exchange: Exchange) -> Self {
+        Self {
             incoming,
             lease: Some(lease),
             ended: false,
             broken: None,
             exchange,
-        })
+        }
     }
-}
 
-impl BackendBody {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
@@ -273,7 +297,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Backend(body) => body.poll(cx),
+            Self::Backend(body) | Self::NotModified { body, .. } => body.poll(cx),
         }
     }
 
@@ -281,6 +305,7 @@ impl Body for ResponseBody {
         match self {
             Self::Full(bytes) => bytes.is_none(),
             Self::Backend(body) => body.incoming.is_end_stream(),
+            Self::NotModified { .. } => false,
         }
     }
 
@@ -288,6 +313,7 @@ impl Body for ResponseBody {
         match self {
             Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Self::Backend(body) => body.incoming.size_hint(),
+            Self::NotModified { length, .. } => SizeHint::with_exact(*length),
         }
     }
 }

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::access_log::TunnelNews;
 use crate::body::{RequestBody, Upload};
 use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
 use crate::error::{self, ProxyError, Side};
@@ -194,6 +195,8 @@ enum Ended {
     HeadTimeout,
     /// No next request came in time, or there is to be none.
     Idle,
+    /// Another client wants the place, and no next request has come.
+    MakesRoom,
     /// Inside an exchange, whose answer may have begun.
     BrokenOff {
         /// Whether something of the answer may have been sent.
@@ -257,6 +260,10 @@ enum GreetingError {
 async fn serve_connection(stream: ClientStream, context: Context) {
     let context = Rc::new(context);
     let limits = context.limits();
+    let _entry = context
+        .worker
+        .guests
+        .enter(Rc::clone(&context.watch), Arc::clone(&context.interim));
     let io = ClientIo::new(
         stream,
         Rc::clone(&context.watch),
@@ -288,16 +295,18 @@ async fn serve_connection(stream: ClientStream, context: Context) {
     let io = parts.io.into_inner();
     match (context.tunnel.take(), &ended) {
         (Some(tunnel), Ended::Closed) => {
-            context.worker.metrics().tunnels_opened.add(1);
+            let worker = &context.worker;
+            tunnel.counts.of(worker.index).opened.add(1);
+            let identity = Arc::clone(&tunnel.about.identity);
             let (client, backend) = (io.into_stream().into(), tunnel.backend.into());
-            let tunnels = &context.worker.tunnels;
-            tunnels.open(
+            let id = worker.tunnels.open(
                 client,
                 &parts.read_buf,
                 backend,
                 &tunnel.backend_first,
                 tunnel.about,
             );
+            worker.log_tunnel(id, identity, TunnelNews::Open);
         }
         _ => close(io, ended, context.reset.get()).await,
     }
@@ -340,6 +349,9 @@ impl<D: Future<Output = ()>> Driver<'_, D> {
                     Ended::Broken
                 }
             });
+        }
+        if self.context.watch.makes_room() {
+            return Poll::Ready(Ended::MakesRoom);
         }
         if self.drains_since.is_none() && self.drained.as_mut().poll(cx).is_ready() {
             self.drains_since = Some(Instant::now());
@@ -410,14 +422,17 @@ async fn close(io: ClientIo, ended: Ended, reset: bool) {
         | Ended::BrokenOff { .. }
         | Ended::Closed
         | Ended::Broken
-        | Ended::Idle => String::new(),
+        | Ended::Idle
+        | Ended::MakesRoom => String::new(),
     };
+    // The client has had its answers long ago, and somebody waits.
+    let lingers = !client_ended && !matches!(ended, Ended::MakesRoom);
     let closing = async {
         stream.write_all(last_word.as_bytes()).await?;
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
         let mut scratch = [0; 4096];
-        while !client_ended && left > 0 {
+        while lingers && left > 0 {
             match stream.read(&mut scratch).await? {
                 0 => break,
                 read => left = left.saturating_sub(read),

@@ -131,6 +131,8 @@ pub(crate) struct Watch {
     served: Cell<bool>,
     /// The client has taken nothing since then, and there is something for it.
     blocked: Cell<Option<Instant>>,
+    /// Another client waits for this one's place.
+    makes_room: Cell<bool>,
 }
 
 impl Watch {
@@ -141,6 +143,7 @@ impl Watch {
             since: Cell::new(now),
             served: Cell::new(false),
             blocked: Cell::new(None),
+            makes_room: Cell::new(false),
         }
     }
 
@@ -156,9 +159,32 @@ impl Watch {
 
     /// An answer is complete.
     pub(crate) fn request_ends(&self) {
+        self.request_ends_at(Instant::now());
+    }
+
+    pub(crate) fn request_ends_at(&self, now: Instant) {
         self.phase.set(Phase::Waiting);
-        self.since.set(Instant::now());
+        self.since.set(now);
         self.served.set(true);
+    }
+
+    /// Since when this connection has had all that it asked for; `None` while it wants something, and
+    /// when it is leaving already.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.phase.get() == Phase::Waiting
+            && self.blocked.get().is_none()
+            && !self.makes_room.get();
+        is_idle.then(|| self.since.get())
+    }
+
+    /// Has this idle connection leave, unless it asks for something before it notices.
+    pub(crate) fn make_room(&self) {
+        self.makes_room.set(true);
+    }
+
+    /// Whether this connection is idle and has to leave.
+    pub(crate) fn makes_room(&self) -> bool {
+        self.makes_room.get()
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -202,6 +228,7 @@ impl Watch {
         if self.phase.get() == Phase::Waiting {
             self.phase.set(Phase::Head);
             self.since.set(Instant::now());
+            self.makes_room.set(false);
         }
     }
 }

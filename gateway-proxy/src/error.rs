@@ -10,6 +10,8 @@ use gateway_core::routing::NoTarget;
 use gateway_core::websocket::{ConfirmError, HandshakeError};
 use http::StatusCode;
 
+use crate::refusal::HandshakeRefusal;
+
 /// Why a request got an answer of the gateway's own making, or none.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
@@ -22,9 +24,9 @@ pub enum ProxyError {
     /// An `Expect` other than `100-continue` (RFC 9110 section 10.1.1).
     #[error("the only expectation that can be met is 100-continue")]
     Expectation,
-    /// A WebSocket handshake that breaks RFC 6455 section 4.2.1.
+    /// A WebSocket handshake that is turned away.
     #[error("{0}")]
-    Handshake(#[from] HandshakeError),
+    Handshake(#[from] HandshakeRefusal),
     /// The request's body was silent for too long.
     #[error("the request's body did not arrive in time")]
     BodyTimeout,
@@ -46,12 +48,6 @@ pub enum ProxyError {
     /// A listener answers for the host, and no rule leads on.
     #[error("the listener for this host has no rule")]
     NoRule,
-    /// More handshakes a second than the limit allows.
-    #[error("too many WebSocket handshakes at once")]
-    TooManyHandshakes,
-    /// More tunnels of this client than the limit allows.
-    #[error("too many WebSocket connections from this address")]
-    TooManyTunnels,
     /// No member of the pool can be had.
     #[error("no healthy target in pool {pool}: {reason}")]
     NoTarget {
@@ -114,6 +110,12 @@ pub enum Side {
     Backend,
 }
 
+impl From<HandshakeError> for ProxyError {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(HandshakeRefusal::Malformed(error))
+    }
+}
+
 impl ProxyError {
     /// Whose fault it is.
     pub fn side(&self) -> Side {
@@ -121,17 +123,12 @@ impl ProxyError {
             Self::BadRequest(_)
             | Self::Method(_)
             | Self::Expectation
-            | Self::Handshake(_)
             | Self::BodyTimeout
             | Self::BodyBroken
             | Self::ClientGone
             | Self::ClientStalled => Side::Client,
-            Self::NoListener
-            | Self::NoRule
-            | Self::TooManyHandshakes
-            | Self::TooManyTunnels
-            | Self::TakenOut
-            | Self::ServerName => Side::Gateway,
+            Self::NoListener | Self::NoRule | Self::TakenOut | Self::ServerName => Side::Gateway,
+            Self::Handshake(refusal) => refusal.side(),
             Self::NoTarget { .. }
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
@@ -149,13 +146,11 @@ impl ProxyError {
             Self::BadRequest(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::Handshake(error) => error.status(),
+            Self::Handshake(refusal) => refusal.status(),
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::ClientGone | Self::ClientStalled => client_closed_request(),
             Self::NoListener | Self::NoRule => StatusCode::NOT_FOUND,
-            Self::TooManyHandshakes | Self::TooManyTunnels | Self::TakenOut => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TakenOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoTarget { status, .. } => *status,
             Self::Connect { .. }
             | Self::ServerName
@@ -174,15 +169,13 @@ impl ProxyError {
         match self {
             Self::BadRequest(_)
             | Self::Expectation
-            | Self::Handshake(_)
+            | Self::Handshake(HandshakeRefusal::Malformed(_))
             | Self::BodyTimeout
             | Self::BodyBroken => "ERRORINFO_INVALID_REQUEST",
             Self::Method(_) => "ERRORINFO_INVALID_METHOD",
             Self::ClientGone | Self::ClientStalled => "ERRORINFO_CLIENT_CLOSED_REQUEST",
             Self::NoListener => "ERRORINFO_INVALID_HOST",
-            Self::NoRule | Self::TooManyHandshakes | Self::TooManyTunnels | Self::ServerName => {
-                "ERRORINFO_GATEWAY_REFUSED"
-            }
+            Self::NoRule | Self::Handshake(_) | Self::ServerName => "ERRORINFO_GATEWAY_REFUSED",
             Self::NoTarget { .. } | Self::TakenOut => "ERRORINFO_UPSTREAM_NO_LIVE",
             Self::Connect { .. }
             | Self::BackendClosed

@@ -1,7 +1,6 @@
 //! One request's account: who, where to, how long, how it ended. Closed in `Drop`, since a client that
 //! leaves drops everything that was under way.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +32,8 @@ pub(crate) struct Exchange {
     upload: Option<Rc<Upload>>,
     status: Option<StatusCode>,
     error: Option<(&'static str, crate::error::Side)>,
+    /// It asks for a WebSocket, and has not got one.
+    attempts_tunnel: bool,
     sent: u64,
     complete: bool,
     record: Option<Box<RequestRecord>>,
@@ -63,6 +64,7 @@ impl Exchange {
             upload: None,
             status: None,
             error: None,
+            attempts_tunnel: false,
             sent: 0,
             complete: false,
             record,
@@ -74,18 +76,13 @@ impl Exchange {
         &self.view
     }
 
+    /// When its head had come.
+    pub(crate) fn began(&self) -> Instant {
+        self.started
+    }
+
     pub(crate) fn trace_id(&self) -> &TraceId {
         &self.trace_id
-    }
-
-    /// The client.
-    pub(crate) fn client(&self) -> SocketAddr {
-        self.context.client
-    }
-
-    /// Whether it came over TLS.
-    pub(crate) fn is_secure(&self) -> bool {
-        self.context.secure
     }
 
     /// The names of its route.
@@ -93,13 +90,22 @@ impl Exchange {
         self.route.map(|route| self.view.labels(route))
     }
 
-    /// What is logged of its head.
-    pub(crate) fn record(&self) -> Option<&RequestRecord> {
-        self.record.as_deref()
-    }
-
     pub(crate) fn routed(&mut self, route: &Route) {
         self.route = Some(route.index);
+    }
+
+    /// It is a WebSocket handshake.
+    pub(crate) fn attempts_tunnel(&mut self) {
+        self.attempts_tunnel = true;
+    }
+
+    /// A handshake did not become a tunnel: the gateway failed it, or the backend answered with
+    /// another status.
+    fn handshake_failed(&mut self, error: Option<&ProxyError>) {
+        if let (true, Some(route)) = (std::mem::take(&mut self.attempts_tunnel), self.route) {
+            let counts = self.view.tunnels(route).of(self.context.worker.index);
+            counts.handshake_failed(error);
+        }
     }
 
     pub(crate) fn uploads(&mut self, upload: &Rc<Upload>) {
@@ -147,10 +153,16 @@ impl Exchange {
     /// The head of an answer has come.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.attempts_tunnel = false;
+        } else {
+            self.handshake_failed(None);
+        }
     }
 
     /// The gateway answers by itself.
     pub(crate) fn failed(&mut self, error: &ProxyError) {
+        self.handshake_failed(Some(error));
         self.status = Some(error.status());
         self.error = Some((error.error_info(), error.side()));
         self.complete = true;
@@ -196,6 +208,7 @@ impl Drop for Exchange {
         self.context.watch.request_ends();
         let broke_off = self.context.breaks_off();
         let broke_off = broke_off.unwrap_or(ProxyError::ClientGone);
+        self.handshake_failed(Some(&broke_off));
         if !self.complete && self.error.is_none() {
             self.error = Some((broke_off.error_info(), broke_off.side()));
         }

@@ -135,18 +135,40 @@ fn response_framing(headers: &HeaderMap) -> ResponseFraming {
     }
 }
 
-/// Equal lengths, repeated, are one (RFC 9110 section 8.6); hyper has refused unequal ones.
+/// Equal lengths, repeated, are one (RFC 9110 section 8.6), and go on without leading zeros, which
+/// are octal to some. Unequal ones, and what is none, go: hyper has refused them where they frame a
+/// body, but not in answers to HEAD and in 304.
 fn collapse_length(headers: &mut HeaderMap) {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return };
-    if lengths.next().is_none() && !first.as_bytes().contains(&b',') {
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lines.next() else { return };
+    let text = first.as_bytes();
+    // Twenty digits may be more than fit.
+    let is_number = (1..20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    if lines.next().is_none() && is_number && (text[0] != b'0' || text == b"0") {
         return;
     }
-    let digits = first.as_bytes().split(|&byte| byte == b',').next();
-    let digits = digits.unwrap_or_default().trim_ascii();
-    if let Ok(length) = HeaderValue::from_bytes(digits) {
-        headers.insert(CONTENT_LENGTH, length);
+    match length(headers) {
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
+        None => {
+            headers.remove(CONTENT_LENGTH);
+        }
     }
+}
+
+/// The length that a head says, if it says one and no other.
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
+    let lines = headers.get_all(CONTENT_LENGTH).iter();
+    let elements = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    let mut lengths = elements.map(|element| {
+        let digits = element.trim_ascii();
+        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        let digits = is_number.then(|| str::from_utf8(digits).ok())?;
+        digits?.parse::<u64>().ok()
+    });
+    let first = lengths.next()??;
+    lengths.all(|other| other == Some(first)).then_some(first)
 }
 
 /// Whether a field means something to the next hop only.

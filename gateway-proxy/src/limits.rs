@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -13,6 +13,13 @@ const DESCRIPTORS_KEPT_BACK: u64 = 128;
 
 /// Of the descriptors that are left, the part for idle connections to backends.
 const IDLE_PART: u64 = 8;
+
+/// So many clients may wait for room with a descriptor of their own; the kernel holds the others.
+const MOST_WAITING: u32 = 32;
+
+/// While clients wait, workers are asked for idle connections so often: who was busy may be idle by
+/// then.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many client connections may be open.
 #[derive(Debug)]
@@ -25,6 +32,10 @@ pub(crate) struct ConnectionBudget {
     /// What there are descriptors for besides: idle connections to backends.
     idle: usize,
     freed: Notify,
+    /// Clients that were accepted and have no share yet.
+    waiting: AtomicU32,
+    /// Asks each worker to let idle connections go.
+    asked: Box<[Notify]>,
 }
 
 /// One connection's share.
@@ -32,8 +43,9 @@ pub(crate) struct ConnectionBudget {
 pub(crate) struct ConnectionPermit(Arc<ConnectionBudget>);
 
 impl ConnectionBudget {
-    /// A budget for a process that may have `descriptors` open; `None` for any number.
-    pub(crate) fn new(descriptors: Option<u64>) -> Arc<Self> {
+    /// A budget for a process that may have `descriptors` open, `None` for any number, and has so
+    /// many workers.
+    pub(crate) fn new(descriptors: Option<u64>, workers: usize) -> Arc<Self> {
         let spare = descriptors.map(|all| all.saturating_sub(DESCRIPTORS_KEPT_BACK.min(all / 2)));
         let affordable = spare.map_or(u32::MAX, |spare| {
             let pairs = (spare - spare / IDLE_PART) / 2;
@@ -46,6 +58,8 @@ impl ConnectionBudget {
             affordable,
             idle: idle.unwrap_or(usize::MAX),
             freed: Notify::new(),
+            waiting: AtomicU32::new(0),
+            asked: (0..workers).map(|_| Notify::new()).collect(),
         })
     }
 
@@ -61,22 +75,51 @@ impl ConnectionBudget {
         self.freed.notify_waiters();
     }
 
-    /// Takes a share, waiting for one to come free.
+    /// Takes a share for a client that has been accepted. Where there is none, idle connections are
+    /// asked to leave, over and over, until one comes free.
     pub(crate) async fn acquire(self: &Arc<Self>) -> ConnectionPermit {
-        self.when(|| {
-            let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.limit();
-            if !taken {
-                self.open.fetch_sub(1, Ordering::Relaxed);
+        if self.take_if_any() {
+            return ConnectionPermit(Arc::clone(self));
+        }
+        let _waits = Waits::begin(self);
+        loop {
+            self.asked.iter().for_each(Notify::notify_one);
+            let free = self.when(|| self.take_if_any());
+            if tokio::time::timeout(ASK_AGAIN, free).await.is_ok() {
+                return ConnectionPermit(Arc::clone(self));
             }
-            taken
-        })
-        .await;
+        }
+    }
+
+    /// Takes a share whether there is one or not, for a client that cannot wait.
+    pub(crate) fn take(self: &Arc<Self>) -> ConnectionPermit {
+        self.open.fetch_add(1, Ordering::Relaxed);
         ConnectionPermit(Arc::clone(self))
     }
 
-    /// Waits until there is room, and takes none of it.
-    pub(crate) async fn room(&self) {
-        self.when(|| self.open() < self.limit()).await;
+    fn take_if_any(&self) -> bool {
+        let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.limit();
+        if !taken {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Waits until one more client may be accepted: there is room, or it may wait for some. That
+    /// takes no share: many endpoints would hold it for nothing.
+    pub(crate) async fn may_accept(&self) {
+        self.when(|| self.open() < self.limit() || self.waiting() < MOST_WAITING)
+            .await;
+    }
+
+    /// Waits until this worker is asked to let idle connections go.
+    pub(crate) async fn asks(&self, worker: usize) {
+        self.asked[worker].notified().await;
+    }
+
+    /// Clients that were accepted and have no share yet.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     async fn when(&self, condition: impl Fn() -> bool) {
@@ -104,6 +147,23 @@ impl ConnectionBudget {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_waiters();
+    }
+}
+
+/// A client waits, until this is dropped.
+struct Waits<'b>(&'b ConnectionBudget);
+
+impl<'b> Waits<'b> {
+    fn begin(budget: &'b ConnectionBudget) -> Self {
+        budget.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(budget)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
         self.0.freed.notify_waiters();
     }
 }
@@ -159,22 +219,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_waits_for_its_share() {
-        let budget = ConnectionBudget::new(None);
+        let budget = ConnectionBudget::new(None, 1);
         budget.configure(Some(1));
         let first = budget.acquire().await;
         let mut second = std::pin::pin!(budget.acquire());
         let waits = tokio::time::timeout(Duration::ZERO, &mut second).await;
         assert!(waits.is_err());
+        assert_eq!(budget.waiting(), 1);
+        // The worker is asked for idle connections.
+        budget.asks(0).await;
         drop(first);
         drop(second.await);
-        assert_eq!(budget.open(), 0);
+        assert_eq!((budget.open(), budget.waiting()), (0, 0));
     }
 
     #[test]
     fn few_descriptors_still_afford_a_connection() {
-        assert_eq!(ConnectionBudget::new(Some(4)).limit(), 1);
-        assert_eq!(ConnectionBudget::new(Some(1024)).limit(), 392);
-        assert_eq!(ConnectionBudget::new(Some(1024)).idle_share(4), 28);
-        assert_eq!(ConnectionBudget::new(None).limit(), u32::MAX);
+        assert_eq!(ConnectionBudget::new(Some(4), 1).limit(), 1);
+        assert_eq!(ConnectionBudget::new(Some(1024), 1).limit(), 392);
+        assert_eq!(ConnectionBudget::new(Some(1024), 1).idle_share(4), 28);
+        assert_eq!(ConnectionBudget::new(None, 1).limit(), u32::MAX);
     }
 }

@@ -11,7 +11,6 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::ConnectionPermit;
 use crate::view::View;
 use crate::worker::Worker;
 
@@ -124,7 +123,12 @@ pub(crate) async fn accept_all(
             accepted = accept(&worker, &listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer, permit)) => {
+            Ok((stream, peer)) => {
+                let permit = tokio::select! {
+                    permit = worker.budget().acquire() => permit,
+                    // Whoever publishes waits for this task: who is in comes in.
+                    () = stop.cancelled() => worker.budget().take(),
+                };
                 worker.start_connection(endpoint, stream, peer, permit, Rc::clone(&drain));
             }
             Err(error) => {
@@ -138,24 +142,20 @@ pub(crate) async fn accept_all(
         return;
     };
     while let Ok((stream, peer)) = listener.accept() {
-        let permit = worker.budget().acquire().await;
+        let permit = worker.budget().take();
         if let Ok(stream) = adopt(stream) {
             worker.start_connection(endpoint, stream, peer, permit, Rc::clone(&drain));
         }
     }
 }
 
-/// Waits for room, then for a connection, and takes its share of the room. Waiting takes no share: many
-/// endpoints would hold it for nothing. So each may take one connection more than there is room for,
-/// which waits here.
-async fn accept(
-    worker: &Worker,
-    listener: &TcpListener,
-) -> io::Result<(TcpStream, SocketAddr, ConnectionPermit)> {
+/// Waits for a connection that may come in, or wait for room: that it waits is known only when it has
+/// been accepted.
+async fn accept(worker: &Worker, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
-        worker.budget().room().await;
+        worker.budget().may_accept().await;
         match listener.accept().await {
-            Ok((stream, peer)) => return Ok((stream, peer, worker.budget().acquire().await)),
+            Ok(accepted) => return Ok(accepted),
             // The client left before its turn: nothing is wrong here.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error),

@@ -3,6 +3,7 @@
 //! Labels come from the configuration, never from a request.
 
 mod export;
+mod tunnels;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,9 +11,11 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub(crate) use export::Export;
+pub use tunnels::HandshakeFailures;
+pub(crate) use tunnels::{TunnelBook, TunnelCells};
 
 use crate::error::Side;
-use crate::tunnel::{EndCause, TunnelEnd};
+use crate::tunnel::EndCause;
 
 /// Upper bounds of the request histogram's buckets, in seconds.
 pub(crate) const BUCKETS: [f64; 14] = [
@@ -83,7 +86,7 @@ impl Histogram {
 }
 
 /// How tunnels end, as a label.
-pub(crate) const TUNNEL_ENDS: [&str; 7] = [
+pub(crate) const TUNNEL_ENDS: [&str; 11] = [
     "close",
     "fin",
     "reset",
@@ -91,6 +94,10 @@ pub(crate) const TUNNEL_ENDS: [&str; 7] = [
     "drain",
     "cut",
     "abandoned",
+    "limit",
+    "idle",
+    "unanswered",
+    "slowConsumer",
 ];
 
 /// The index of a tunnel's end in [`TUNNEL_ENDS`].
@@ -103,6 +110,10 @@ pub(crate) fn tunnel_end(cause: &EndCause) -> usize {
         EndCause::Drain => 4,
         EndCause::Cut => 5,
         EndCause::Abandoned => 6,
+        EndCause::Limit(_) => 7,
+        EndCause::Idle => 8,
+        EndCause::Unanswered => 9,
+        EndCause::SlowConsumer => 10,
     }
 }
 
@@ -113,6 +124,8 @@ pub(crate) struct WorkerCounts {
     pub(crate) accepted: Count,
     /// Failed `accept` calls: out of descriptors or memory.
     pub(crate) accept_errors: Count,
+    /// Idle client connections that were closed since others waited for room.
+    pub(crate) made_room: Count,
     /// Requests that were sent to a second target, or on a second connection.
     pub(crate) retries: Count,
     /// Requests that failed, by whose fault it was.
@@ -122,26 +135,9 @@ pub(crate) struct WorkerCounts {
     /// Connections opened to backends, and requests that went over an old one.
     pub(crate) backend_opened: Count,
     pub(crate) backend_reused: Count,
-    /// Tunnels that were opened.
-    pub(crate) tunnels_opened: Count,
-    /// Tunnels that ended, by [`TUNNEL_ENDS`].
-    pub(crate) tunnels_ended: [Count; TUNNEL_ENDS.len()],
-    /// Messages of ended tunnels, to backends and to clients.
-    pub(crate) tunnel_messages: [Count; 2],
-    /// Bytes of ended tunnels, to backends and to clients.
-    pub(crate) tunnel_bytes: [Count; 2],
 }
 
 impl WorkerCounts {
-    /// Counts a tunnel's end, and what it carried.
-    pub(crate) fn tunnel_ended(&self, end: &TunnelEnd) {
-        self.tunnels_ended[tunnel_end(&end.cause)].add(1);
-        for (direction, traffic) in [end.to_backend, end.to_client].into_iter().enumerate() {
-            self.tunnel_messages[direction].add(traffic.messages);
-            self.tunnel_bytes[direction].add(traffic.bytes);
-        }
-    }
-
     /// Counts a failed request.
     pub(crate) fn failed(&self, side: Side) {
         self.failures(side).add(1);

@@ -15,12 +15,13 @@ use socket2::Socket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access_log::AccessSink;
+use crate::gate::Gates;
 use crate::limits::{ConnectionBudget, HandshakeRate};
 use crate::listener;
-use crate::metrics::{Export, WorkerCounts};
+use crate::metrics::{Export, HandshakeFailures, TunnelBook, WorkerCounts};
 use crate::tls::{TlsSetupError, TlsShared};
-use crate::tunnel::TunnelsByClient;
-use crate::view::Published;
+use crate::tunnel::{DrainBook, TunnelMeter, TunnelsByClient};
+use crate::view::{Books, Published};
 use crate::worker::{self, Command};
 
 /// How a proxy is started.
@@ -76,8 +77,13 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<ConnectionBudget>,
     pub(crate) handshakes: HandshakeRate,
     pub(crate) tunnels_by_client: Arc<TunnelsByClient>,
+    pub(crate) drains: Arc<DrainBook>,
+    gates: Gates,
     tls: TlsShared,
     pub(crate) counts: PerWorker<WorkerCounts>,
+    pub(crate) tunnel_counts: TunnelBook,
+    /// What tunnels carry, by worker.
+    pub(crate) meters: Vec<Arc<TunnelMeter>>,
     published: ArcSwap<Published>,
 }
 
@@ -97,15 +103,25 @@ impl Proxy {
         let count = options.workers.max(1);
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let tls = TlsShared::new().map_err(std::io::Error::other)?;
-        let nothing = Published::new(Arc::new(empty(count)), Arc::default(), &tls, None)
+        let (gates, tunnel_counts) = (Gates::new(Instant::now()), TunnelBook::default());
+        let nothing = Arc::new(empty(count));
+        let books = Books {
+            gates: &gates,
+            tunnels: &tunnel_counts,
+        };
+        let nothing = Published::new(nothing, Arc::default(), &tls, &books, None)
             .map_err(|(_, error)| std::io::Error::other(error))?;
         let shared = Arc::new(Shared {
             options,
-            budget: ConnectionBudget::new(descriptors),
+            budget: ConnectionBudget::new(descriptors, count),
             handshakes: HandshakeRate::new(Instant::now()),
             tunnels_by_client: Arc::default(),
+            drains: Arc::default(),
+            gates,
             tls,
             counts: PerWorker::new(count),
+            tunnel_counts,
+            meters: (0..count).map(|_| Arc::default()).collect(),
             published: ArcSwap::from_pointee(nothing),
         });
         let workers = (0..count)
@@ -123,6 +139,21 @@ impl Proxy {
             })
             .collect::<std::io::Result<_>>()?;
         Ok(Self { shared, workers })
+    }
+
+    /// The drains of all workers.
+    pub(crate) fn drain_book(&self) -> &DrainBook {
+        &self.shared.drains
+    }
+
+    /// Where each worker takes its commands.
+    pub(crate) fn workers(&self) -> &[mpsc::UnboundedSender<Command>] {
+        &self.workers
+    }
+
+    /// The WebSocket handshakes that did not become tunnels since the start, by why.
+    pub fn handshake_failures(&self) -> Vec<HandshakeFailures> {
+        self.shared.tunnel_counts.handshake_failures()
     }
 
     /// Shows what the workers count, from now on.
@@ -163,7 +194,12 @@ impl Proxy {
                 Ok((id, group.map_err(bind_error(address))?))
             })
             .collect::<Result<_, PrepareError>>()?;
-        let published = Published::new(snapshot, material, &self.shared.tls, Some(&live))
+        let shared = &self.shared;
+        let books = Books {
+            gates: &shared.gates,
+            tunnels: &shared.tunnel_counts,
+        };
+        let published = Published::new(snapshot, material, &shared.tls, &books, Some(&live))
             .map_err(|(address, source)| PrepareError::Tls { address, source })?;
         Ok(Prepared {
             published: Arc::new(published),
@@ -181,6 +217,7 @@ impl Proxy {
         let limits = &published.snapshot.limits;
         self.shared.budget.configure(limits.max_connections);
         self.shared.published.store(Arc::clone(&published));
+        self.health_changed();
         let mut waiting = Vec::with_capacity(self.workers.len());
         for worker in &self.workers {
             let own = sockets
@@ -200,6 +237,13 @@ impl Proxy {
         for done in waiting {
             let _ = done.await;
         }
+    }
+
+    /// Tells that a target's health has changed, so that it is known when a pool comes back of which
+    /// no target was up: its handshakes then begin slowly (`handshakeRampInSec`).
+    pub fn health_changed(&self) {
+        let live = self.shared.published();
+        live.gates.look(&live.snapshot, Instant::now());
     }
 
     /// Stops accepting, finishes requests, closes tunnels with 1001 spread over a window, cuts what

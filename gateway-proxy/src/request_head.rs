@@ -6,7 +6,7 @@
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Version, request};
 
 use crate::error::ProxyError;
 
@@ -56,7 +56,7 @@ fn check_method(method: &Method) -> Result<(), ProxyError> {
 }
 
 /// RFC 9112 section 6.1: the one transfer coding that is understood is `chunked`, once.
-fn check_framing(head: &request::Parts) -> Result<(), ProxyError> {
+fn check_framing(head: &mut request::Parts) -> Result<(), ProxyError> {
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => {}
@@ -67,12 +67,35 @@ fn check_framing(head: &request::Parts) -> Result<(), ProxyError> {
             ));
         }
     }
-    match head.headers.get(CONTENT_LENGTH) {
-        Some(length) if !length.as_bytes().iter().all(u8::is_ascii_digit) => {
-            Err(ProxyError::BadRequest("Content-Length is not a number"))
+    write_length_anew(&mut head.headers)
+}
+
+/// Leading zeros are allowed, and so is the same length again (RFC 9110 section 8.6); but 010 is octal to
+/// some, and of two lines some take the other.
+fn write_length_anew(headers: &mut HeaderMap) -> Result<(), ProxyError> {
+    const BAD: ProxyError = ProxyError::BadRequest("Content-Length is not a number");
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lines.next() else {
+        return Ok(());
+    };
+    let length = number(first).ok_or(BAD)?;
+    let mut is_canonical = first.len() == 1 || first.as_bytes()[0] != b'0';
+    for other in lines {
+        if number(other) != Some(length) {
+            return Err(ProxyError::BadRequest("more than one Content-Length"));
         }
-        _ => Ok(()),
+        is_canonical = false;
     }
+    if !is_canonical {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Ok(())
+}
+
+/// A length: digits, and nothing else.
+fn number(value: &HeaderValue) -> Option<u64> {
+    let digits = value.as_bytes().iter().all(u8::is_ascii_digit);
+    digits.then(|| value.to_str().ok()?.parse().ok())?
 }
 
 /// Exactly one `Host`; a target in absolute form has the last word (RFC 9112 section 3.2.2).
@@ -204,6 +227,34 @@ mod tests {
             "", ":80", "u@a", "a b", "a,b", "a:80:80", "a:x", "a:65536", "[::1", "[a]", "a/b",
         ] {
             assert!(!is_authority(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_length_goes_on_without_leading_zeros() {
+        for (sent, goes_on) in [
+            ("5", Some("5")),
+            ("0", Some("0")),
+            ("000", Some("0")),
+            ("0000000000000000000000046", Some("46")),
+            ("", None),
+            ("+5", None),
+            ("0018446744073709551616", None),
+            ("5|0005", Some("5")),
+            ("0005|5", Some("5")),
+            ("6|0005", None),
+            ("5|x", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in sent.split('|') {
+                headers.append(CONTENT_LENGTH, line.parse().unwrap());
+            }
+            let outcome = write_length_anew(&mut headers);
+            assert_eq!(outcome.is_ok(), goes_on.is_some(), "{sent:?}");
+            if let Some(expected) = goes_on {
+                let lines: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
+                assert_eq!(lines, [expected], "{sent:?}");
+            }
         }
     }
 

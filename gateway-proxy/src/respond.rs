@@ -6,6 +6,7 @@ use http::{HeaderValue, Response};
 
 use crate::body::ResponseBody;
 use crate::error::{ProxyError, Side};
+use crate::refusal::HandshakeRefusal;
 
 /// Seconds until a client may reasonably ask again: a few probes later.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -19,7 +20,7 @@ pub(crate) fn respond(error: &ProxyError) -> Response<ResponseBody> {
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    if let ProxyError::Handshake(error) = error {
+    if let ProxyError::Handshake(HandshakeRefusal::Malformed(error)) = error {
         error.write_fields(headers);
     }
     if let ProxyError::Method(_) = error {
@@ -27,8 +28,8 @@ pub(crate) fn respond(error: &ProxyError) -> Response<ResponseBody> {
         let served = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         headers.insert(ALLOW, HeaderValue::from_static(served));
     }
-    if asks_to_come_back(error) {
-        headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    if let Some(seconds) = come_back(error) {
+        headers.insert(RETRY_AFTER, seconds);
     }
     if closes(error) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -37,11 +38,15 @@ pub(crate) fn respond(error: &ProxyError) -> Response<ResponseBody> {
 }
 
 /// 502 and 503 for want of a target or of room pass by themselves.
-fn asks_to_come_back(error: &ProxyError) -> bool {
-    matches!(
-        error,
-        ProxyError::NoTarget { .. } | ProxyError::TooManyHandshakes | ProxyError::TooManyTunnels
-    )
+fn come_back(error: &ProxyError) -> Option<HeaderValue> {
+    if let ProxyError::NoTarget { .. } = error {
+        return Some(RETRY_AFTER_SECONDS);
+    }
+    let ProxyError::Handshake(refusal) = error else {
+        return None;
+    };
+    let seconds = refusal.retry_after()?;
+    Some(HeaderValue::from(fastrand::u32(seconds)))
 }
 
 /// After a request that may have been understood in two ways, nothing more is read.

@@ -1,14 +1,15 @@
 //! One request, from its head to its answer's head: the page to read first.
 //!
 //! Everything a request needs was resolved when the snapshot was compiled. Nothing here locks, looks
-//! up a name or writes what another worker reads.
+//! up a name or writes what another worker reads; only a handshake does, once, at the `gate`.
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
-use gateway_core::config::BackendHost;
-use gateway_core::routing::{Decision, NoTarget, choose, decide};
-use gateway_core::snapshot::{Route, Target};
+use gateway_core::config::{BackendHost, Balancing};
+use gateway_core::routing::{Asker, Decision, NoTarget, Policy, choose, decide};
+use gateway_core::snapshot::{Route, Target, TargetId};
 use gateway_core::websocket::{self, Upgrade};
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, StatusCode, Version, request};
@@ -19,10 +20,12 @@ use crate::client_connection::Context;
 use crate::error::ProxyError;
 use crate::exchange::Exchange;
 use crate::forwarded_headers::{self, Origin, ResponseFraming};
+use crate::gate;
+use crate::refusal::HandshakeRefusal;
 use crate::request_head::{self, CheckedHead};
 use crate::respond::respond;
-use crate::upgrade;
-use crate::upstream::{self, Lease, Unanswered, expect};
+use crate::upgrade::{self, Attempt};
+use crate::upstream::{self, Lease, expect};
 
 /// There is nobody left to answer: hyper ends the connection without a word.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +92,16 @@ async fn forward(
         Decision::NoListener => return Err(ProxyError::NoListener),
     };
     exchange.routed(route);
-    let offer = match websocket::accept(&head, !body.is_end_stream())? {
-        Upgrade::WebSocket(offer) => Some(offer),
+    let upgrade = gate::accept(route, &head, !body.is_end_stream());
+    if !matches!(upgrade, Ok(Upgrade::None)) {
+        exchange.attempts_tunnel();
+    }
+    let mut attempt = match upgrade? {
+        Upgrade::WebSocket(offer) => {
+            let host = checked.host();
+            Some(upgrade::admit(context, &view, route, &head, offer, host)?)
+        }
         Upgrade::None => None,
-    };
-    let permit = match &offer {
-        Some(_) => upgrade::admit(context, &view.snapshot.limits)?,
-        None => None,
     };
 
     let origin = Origin {
@@ -107,17 +113,18 @@ async fn forward(
         trace_id: exchange.trace_id(),
     };
     forwarded_headers::to_backend(&mut head, &origin);
-    if offer.is_some() {
+    if attempt.is_some() {
         websocket::write_upgrade(&mut head.headers);
     }
     let (request, upload) = to_backend(context, route, &checked, head, body);
     exchange.uploads(&upload);
+    let asked = attempt.as_mut();
     let (target, relayed) =
-        send_to_some_target(context, route, &checked, request, &upload, exchange).await?;
-    match offer {
-        Some(offer) if relayed.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+        send_to_some_target(context, route, &checked, request, &upload, exchange, asked).await?;
+    match attempt {
+        Some(attempt) if relayed.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let answer = (relayed.response, relayed.lease);
-            upgrade::switch(context, route, target, permit, &offer, answer, exchange)
+            upgrade::switch(context, route, target, attempt, answer, exchange)
                 .await
                 .map(Answer::Switched)
         }
@@ -136,7 +143,7 @@ fn to_backend(
     let (body, upload, opener) = if body.is_end_stream() {
         (RequestBody::Empty, Rc::clone(&context.no_upload), None)
     } else {
-        let upload = Upload::new(std::time::Instant::now());
+        let upload = Upload::new(Instant::now());
         let (gate, opener) = checked.expects_continue.then(expect::gate).unzip();
         let patience = context.worker.view().snapshot.limits.request_body_timeout;
         let body = RequestBody::streaming(body, gate, Rc::clone(&upload), patience);
@@ -161,7 +168,9 @@ fn upload_is_empty(body: &RequestBody) -> bool {
     matches!(body, RequestBody::Empty)
 }
 
-/// Sends the request to a healthy target, and once more to another where that is safe.
+/// Sends the request to a healthy target. One that never left, since connecting failed, goes on to the
+/// next until it is taken, none is left, or its time is over; otherwise it goes once more, where that
+/// is safe.
 async fn send_to_some_target<'r>(
     context: &Rc<Context>,
     route: &'r Route,
@@ -169,47 +178,128 @@ async fn send_to_some_target<'r>(
     mut request: Request<RequestBody>,
     upload: &Rc<Upload>,
     exchange: &mut Exchange,
+    mut attempt: Option<&mut Attempt>,
 ) -> Result<(&'r Arc<Target>, Relayed), ProxyError> {
     let backend = &route.backend;
     let limit = backend.settings.request_timeout;
-    let mut tried: Option<(&Arc<Target>, ProxyError)> = None;
+    // Nothing is allocated, and no clock read, for a request that its first target takes.
+    let mut tried: Vec<TargetId> = Vec::new();
+    let mut failure: Option<(&Arc<Target>, ProxyError, Instant)> = None;
     loop {
-        let last = tried.as_ref().map(|(target, _)| target.id);
-        let target = match choose(backend, route.balancing, context.worker.index, last) {
+        let began = exchange.began();
+        let chosen = match attempt.as_deref_mut() {
+            Some(attempt) => choose_with_room(context, exchange, route, &tried, attempt),
+            None => choose_reachable(context, route, route.policy, began, &tried)
+                .map_err(|reason| no_target(route, reason)),
+        };
+        let target = match chosen {
             Ok(target) => target,
-            Err(reason) => match tried.take() {
+            Err(error) => match failure.take() {
                 // Nobody else is left: an old connection that had closed may be replaced, a target
                 // that refuses may not be asked again.
-                Some((target, ProxyError::BackendClosed)) => target,
-                Some((_, error)) => return Err(error),
-                None => return Err(no_target(route, reason)),
+                Some((target, ProxyError::BackendClosed, _)) => target,
+                Some((_, error, _)) => return Err(error),
+                None => return Err(error),
             },
         };
         exchange.chose(backend, target);
         address_to(&mut request, route, target, exchange);
         let tls = exchange.view().backend_tls(backend, target, checked.host());
-        let fresh = tried.is_some() || last.is_some();
-        match upstream::send(context, target, tls, request, upload, limit, fresh).await {
+        let fresh = !tried.is_empty();
+        let failed = match upstream::send(context, target, tls, request, upload, limit, fresh).await
+        {
             Ok((response, lease)) => return Ok((target, Relayed { response, lease })),
-            Err(Unanswered {
-                error,
-                again,
-                suspect,
-            }) => {
-                if suspect {
-                    context.worker.suspect(target);
-                }
-                match again {
-                    Some(again) if last.is_none() => {
-                        exchange.retried();
-                        request = again;
-                        tried = Some((target, error));
-                    }
-                    _ => return Err(error),
-                }
+            Err(failed) => failed,
+        };
+        let now = Instant::now();
+        if failed.suspect {
+            context.worker.suspect(target);
+            if never_left(&failed.error) {
+                context.worker.unreachable.note(target.id, now);
             }
         }
+        let first_failed_at = failure.as_ref().map_or(now, |(_, _, at)| *at);
+        let in_time = now.duration_since(first_failed_at) < limit;
+        let may_go_on = tried.is_empty()
+            || (failed.suspect && in_time && matches!(failed.error, ProxyError::Connect { .. }));
+        match failed.again {
+            Some(again) if may_go_on => {
+                exchange.retried();
+                request = again;
+                tried.push(target.id);
+                failure = Some((target, failed.error, first_failed_at));
+            }
+            _ => return Err(failed.error),
+        }
     }
+}
+
+/// A target other than those `tried`, and if possible one that this worker has not failed to connect to
+/// a moment ago.
+fn choose_reachable<'r>(
+    context: &Context,
+    route: &'r Route,
+    policy: Policy,
+    began: Instant,
+    tried: &[TargetId],
+) -> Result<&'r Arc<Target>, NoTarget> {
+    let worker = &context.worker;
+    let choose = |tried: &[TargetId]| {
+        let asker = Asker {
+            worker: worker.index,
+            client: context.client.ip(),
+            now: began,
+            tried,
+        };
+        choose(&route.backend, policy, &asker)
+    };
+    if worker.unreachable.is_empty() {
+        return choose(tried);
+    }
+    let mut avoided = worker.unreachable.recent(Instant::now());
+    avoided.extend(tried);
+    choose(&avoided).or_else(|_| choose(tried))
+}
+
+/// As [`choose_reachable`], a target that has room for one more tunnel, and takes it: if the one whose
+/// turn it is has none, the least loaded of those that have.
+fn choose_with_room<'r>(
+    context: &Context,
+    exchange: &Exchange,
+    route: &'r Route,
+    tried: &[TargetId],
+    attempt: &mut Attempt,
+) -> Result<&'r Arc<Target>, ProxyError> {
+    let (view, began) = (exchange.view(), exchange.began());
+    let chosen = choose_reachable(context, route, route.policy, began, tried)
+        .map_err(|reason| no_target(route, reason))?;
+    if attempt.sit(view, route, chosen) {
+        return Ok(chosen);
+    }
+    let least = Policy {
+        balancing: Balancing::LeastConnections,
+        ..route.policy
+    };
+    let mut avoided = view.gates().full(&route.backend);
+    avoided.extend(tried);
+    loop {
+        let Ok(next) = choose_reachable(context, route, least, began, &avoided) else {
+            return Err(HandshakeRefusal::TargetTunnels.into());
+        };
+        if attempt.sit(view, route, next) {
+            return Ok(next);
+        }
+        // The last place there has just been taken.
+        avoided.push(next.id);
+    }
+}
+
+/// Whether the request cannot have reached the target.
+fn never_left(error: &ProxyError) -> bool {
+    matches!(
+        error,
+        ProxyError::Connect { .. } | ProxyError::ConnectTimeout { .. }
+    )
 }
 
 fn no_target(route: &Route, reason: NoTarget) -> ProxyError {
@@ -272,5 +362,12 @@ fn accept_answer(relayed: Relayed) -> Result<Relayed, ProxyError> {
 fn finish(relayed: Relayed, mut exchange: Exchange) -> Response<ResponseBody> {
     let Relayed { response, lease } = relayed;
     exchange.answered(response.status());
-    response.map(|body| ResponseBody::backend(body, lease, exchange))
+    let length = match response.status() {
+        StatusCode::NOT_MODIFIED => forwarded_headers::length(response.headers()),
+        _ => None,
+    };
+    response.map(|body| match length {
+        Some(length) => ResponseBody::not_modified(length, body, lease, exchange),
+        None => ResponseBody::backend(body, lease, exchange),
+    })
 }

@@ -3,24 +3,27 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use gateway_core::config::Limits;
 use gateway_core::snapshot::{Route, Target};
 use gateway_core::websocket::{Offer, confirm, write_upgrade};
 use gateway_net::dial::BackendStream;
-use http::{Response, Version};
+use http::{Response, Version, header, request};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use crate::access_log::TunnelRecord;
+use crate::access_log::TunnelNews;
 use crate::body::ResponseBody;
 use crate::client_connection::Context;
 use crate::error::ProxyError;
 use crate::exchange::Exchange;
 use crate::forwarded_headers;
-use crate::tunnel::{ClientPermit, TunnelAbout};
+use crate::gate::{self, TunnelShare, Verdict};
+use crate::metrics::TunnelCells;
+use crate::refusal::HandshakeRefusal;
+use crate::tunnel::{Asked, TunnelAbout, TunnelIdentity};
 use crate::upstream::{BackendIo, Lease};
+use crate::view::View;
 
 /// A tunnel whose 101 is on its way to the client.
 pub(crate) struct PendingTunnel {
@@ -28,27 +31,90 @@ pub(crate) struct PendingTunnel {
     /// What came behind the backend's head.
     pub(crate) backend_first: Vec<u8>,
     pub(crate) about: TunnelAbout,
+    /// Where it is counted.
+    pub(crate) counts: Arc<TunnelCells>,
 }
 
-/// Takes this handshake's share of the limits, before anything is sent on.
+/// A good attempt at a WebSocket that has taken its share of what is limited.
+pub(crate) struct Attempt {
+    offer: Offer,
+    host: Box<str>,
+    path: Box<str>,
+    share: Box<TunnelShare>,
+}
+
+/// Judges a handshake and takes its share of what is limited, before anything is sent on.
+///
+/// Room comes before rates: who is refused for want of room takes nothing from others' rate.
 pub(crate) fn admit(
     context: &Context,
-    limits: &Limits,
-) -> Result<Option<ClientPermit>, ProxyError> {
-    if let Some(max) = limits.max_handshakes_per_second
-        && !context.worker.handshakes().admit(Instant::now(), max)
-    {
-        return Err(ProxyError::TooManyHandshakes);
+    view: &View,
+    route: &Route,
+    head: &request::Parts,
+    offer: Offer,
+    host: &str,
+) -> Result<Attempt, HandshakeRefusal> {
+    let (worker, limits) = (&context.worker, &view.snapshot.limits);
+    let now = Instant::now();
+    match gate::judge(route, head, &offer)? {
+        Verdict::Fine => {}
+        Verdict::ForeignOrigin => {
+            let counts = view.tunnels(route.index).of(worker.index);
+            counts.foreign_origins.add(1);
+            report_origin(context, route, head, now);
+        }
     }
-    limits
-        .max_tunnels_per_client
-        .map(|max| {
-            let tunnels = context.worker.tunnels_by_client();
-            tunnels
-                .admit(context.client.ip(), max)
-                .ok_or(ProxyError::TooManyTunnels)
-        })
-        .transpose()
+    let client = context.client.ip();
+    let share = limits.max_tunnels_per_client.map(|max| {
+        let permit = worker.tunnels_by_client().admit(client, max);
+        permit.ok_or(HandshakeRefusal::ClientTunnels)
+    });
+    let share = Box::new(TunnelShare {
+        _client: share.transpose()?,
+        _listener: view.gates().listener(route).enter(route, client)?,
+        target: None,
+    });
+    if let Some(max) = limits.max_handshakes_per_second
+        && !worker.handshakes().admit(now, max)
+    {
+        return Err(HandshakeRefusal::GatewayRate);
+    }
+    view.gates().listener(route).pass(route, now)?;
+    let backend = &route.backend;
+    view.gates().pool(backend).pass(backend, now)?;
+    Ok(Attempt {
+        offer,
+        host: host.into(),
+        path: head.uri.path().into(),
+        share,
+    })
+}
+
+impl Attempt {
+    /// Takes a place at `target` in exchange for that at another one, unless all are taken.
+    pub(crate) fn sit(&mut self, view: &View, route: &Route, target: &Target) -> bool {
+        let most = route.backend.settings.web_socket.max_connections;
+        let seat = view.gates().target(target).take(most);
+        let sits = seat.is_some();
+        if sits {
+            self.share.target = seat;
+        }
+        sits
+    }
+}
+
+/// Tells of what `ReportOnly` lets pass, but not so often that a page could fill a disk.
+fn report_origin(context: &Context, route: &Route, head: &request::Parts, now: Instant) {
+    if context.worker.may_report(now) {
+        let origin = head.headers.get(header::ORIGIN);
+        tracing::warn!(
+            listener = %route.listener,
+            settings = %route.backend.settings_name,
+            client = %context.client.ip(),
+            ?origin,
+            "a page of this origin may open WebSockets only because `originPolicy` is `ReportOnly`"
+        );
+    }
 }
 
 /// Judges a backend's 101 and leaves a tunnel for the connection's task to open as soon as hyper has
@@ -57,37 +123,45 @@ pub(crate) async fn switch(
     context: &Rc<Context>,
     route: &Route,
     target: &Arc<Target>,
-    permit: Option<ClientPermit>,
-    offer: &Offer,
+    attempt: Attempt,
     answer: (Response<Incoming>, Lease),
     exchange: &Exchange,
 ) -> Result<Response<ResponseBody>, ProxyError> {
     let (mut response, lease) = answer;
     let upgraded = hyper::upgrade::on(&mut response);
     let (mut head, _) = response.into_parts();
-    confirm(offer, &head)?;
+    let confirmed = confirm(&attempt.offer, &head)?;
     let upgraded = upgraded.await.map_err(|_| ProxyError::BackendClosed)?;
     // Its task has let go of the socket, and may end.
     drop(lease);
     let parts = upgraded
         .downcast::<TokioIo<BackendIo>>()
         .expect("connections to backends are made in one place, of this type");
-    let record = context
-        .worker
-        .access_log()
-        .then(|| Box::new(TunnelRecord::begin(exchange, target.address)));
-    let worker = Rc::clone(&context.worker);
+    let identity = Arc::new(TunnelIdentity {
+        trace_id: *exchange.trace_id(),
+        client: context.client,
+        secure: context.secure,
+        asked: Asked::new(&attempt.host, &attempt.path, confirmed.protocol.as_deref()),
+        target: target.address,
+        route: exchange.labels(),
+        opened_at: SystemTime::now(),
+    });
+    let (worker, identity_too) = (Rc::clone(&context.worker), Arc::clone(&identity));
+    let counts = Arc::clone(exchange.view().tunnels(route.index));
+    let counts_too = Arc::clone(&counts);
     let connection_permit = context.take_permit();
     let about = TunnelAbout {
         listener: route.listener_id,
         target: target.id,
+        settings: Arc::clone(&route.backend.settings),
+        identity,
         load: target.load.clone(),
         worker: context.worker.index,
-        permit: permit.map(Box::new),
-        drain_timeout: route.backend.settings.drain_timeout,
-        on_end: Box::new(move |end| {
+        permit: Some(attempt.share),
+        on_end: Box::new(move |id, end| {
             drop(connection_permit);
-            worker.tunnel_ended(record, end);
+            counts_too.of(worker.index).ended(&end);
+            worker.log_tunnel(id, identity_too, TunnelNews::End(end));
         }),
     };
     context.leave_tunnel(PendingTunnel {
@@ -95,6 +169,7 @@ pub(crate) async fn switch(
         // A copy: the original would pin hyper's read buffer for as long as the tunnel lives.
         backend_first: parts.read_buf.to_vec(),
         about,
+        counts,
     });
     forwarded_headers::to_client(&mut head);
     write_upgrade(&mut head.headers);

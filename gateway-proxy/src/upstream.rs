@@ -1,9 +1,10 @@
 //! The backend's side of a request: a connection from the worker's pool or a new one, the request
-//! sent at most twice, the answer's head awaited.
+//! sent, the answer's head awaited.
 
 mod connection;
 pub(crate) mod expect;
 mod pool;
+mod unreachable;
 
 use std::future::Future;
 use std::pin::pin;
@@ -23,6 +24,7 @@ use crate::error::ProxyError;
 use connection::BackendConnection;
 pub(crate) use connection::{BackendIo, BackendTls};
 pub(crate) use pool::{Lease, Pool};
+pub(crate) use unreachable::Unreachable;
 
 /// How long a target may take to accept a connection, TLS included, within `requestTimeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -13,7 +13,8 @@ use http::HeaderValue;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::access_log::RouteLabels;
-use crate::metrics::RequestCell;
+use crate::gate::{Gates, PublishedGates};
+use crate::metrics::{RequestCell, TunnelBook, TunnelCells};
 use crate::tls::{EndpointTls, TlsSetupError, TlsShared};
 use crate::upstream::BackendTls;
 
@@ -23,16 +24,29 @@ pub(crate) struct Published {
     pub(crate) material: Arc<Material>,
     /// By [`Route::index`](gateway_core::snapshot::Route::index).
     pub(crate) requests: Vec<PerWorker<RequestCell>>,
+    /// By [`Route::index`](gateway_core::snapshot::Route::index).
+    tunnels: Vec<Arc<TunnelCells>>,
     /// By an endpoint's place in the snapshot; `None` for plain ones.
     tls: Vec<Option<EndpointTls>>,
+    pub(crate) gates: PublishedGates,
+}
+
+/// What is kept apart from any snapshot, and is taken over from one to the next.
+pub(crate) struct Books<'b> {
+    /// Limits on handshakes and tunnels.
+    pub(crate) gates: &'b Gates,
+    /// What is counted of tunnels.
+    pub(crate) tunnels: &'b TunnelBook,
 }
 
 impl Published {
-    /// Sets up TLS, and carries over the cells of rules that stay.
+    /// Sets up TLS, and carries over the cells of rules and the gates of listeners and targets that
+    /// stay.
     pub(crate) fn new(
         snapshot: Arc<Snapshot>,
         material: Arc<Material>,
         tls: &TlsShared,
+        books: &Books<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, (SocketAddr, TlsSetupError)> {
         let endpoints = snapshot.endpoints.iter();
@@ -57,11 +71,21 @@ impl Published {
                     .unwrap_or_else(|| PerWorker::new(snapshot.workers))
             })
             .collect();
+        let gates = books.gates.of(&snapshot);
+        let routes = snapshot.routes.iter();
+        let tunnels = routes
+            .map(|route| {
+                let (listener, pool) = (&route.listener, &route.backend.pool);
+                books.tunnels.enter(listener, pool, snapshot.workers)
+            })
+            .collect();
         Ok(Self {
             snapshot,
             material,
             requests,
+            tunnels,
             tls,
+            gates,
         })
     }
 }
@@ -140,6 +164,16 @@ impl View {
     /// This worker's counters of a route.
     pub(crate) fn requests(&self, route: usize) -> &RequestCell {
         self.published.requests[route].of(self.worker)
+    }
+
+    /// What handshakes have to get through.
+    pub(crate) fn gates(&self) -> &PublishedGates {
+        &self.published.gates
+    }
+
+    /// The counts of a route's tunnels, of all workers.
+    pub(crate) fn tunnels(&self, route: usize) -> &Arc<TunnelCells> {
+        &self.published.tunnels[route]
     }
 
     /// A route's names, for the access log.

@@ -1,35 +1,51 @@
 //! One thread, one runtime, one socket for each endpoint, one pool: what a request needs is here, and
 //! no other thread writes it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use gateway_core::snapshot::{EndpointId, Target};
+use gateway_core::tunnels::TunnelId;
 use socket2::Socket;
 use tokio::net::TcpStream;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access_log::{Record, RequestRecord, TunnelRecord};
+use crate::access_log::{Record, RequestRecord, TunnelNews, TunnelRecord};
 use crate::client_connection::welcome;
+use crate::guests::Guests;
 use crate::in_flight::InFlight;
 use crate::limits::{ConnectionBudget, ConnectionPermit, HandshakeRate};
 use crate::listener::{EndpointDrain, accept_all, listen};
 use crate::metrics::WorkerCounts;
 use crate::proxy::Shared;
-use crate::tunnel::{TunnelEnd, TunnelSet, TunnelsByClient};
-use crate::upstream::Pool;
+use crate::tunnel::{TunnelIdentity, TunnelSet, TunnelState, TunnelsByClient};
+use crate::tunnel_control::TunnelCommand;
+use crate::upstream::{Pool, Unreachable};
 use crate::view::{Published, View};
 
 /// How often idle connections to backends are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many sockets a worker looks after before it asks the kernel for more. What was read from one
+/// socket is written to another in the same turn: after more of them, with bodies, it may have left the
+/// processor's cache by then (`docs/decisions/0024-eight-sockets-a-turn.md`).
+const EVENTS_PER_TURN: usize = 8;
+
+/// Of what pages may do again and again, the log tells once in so long.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often tunnels are looked over for those that are to be told of: the shortest interval.
+const PROGRESS_LOOK: Duration = Duration::from_secs(1);
 
 /// What a cut tunnel has for its last FINs.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -42,6 +58,8 @@ pub(crate) enum Command {
         sockets: Vec<(EndpointId, Socket)>,
         done: oneshot::Sender<()>,
     },
+    /// Show tunnels, or end some.
+    Tunnels(TunnelCommand),
     /// Finish what is under way, within `deadline`, and end.
     Drain {
         deadline: Duration,
@@ -53,8 +71,12 @@ pub(crate) enum Command {
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pool: Rc<Pool>,
+    pub(crate) unreachable: Unreachable,
     pub(crate) tunnels: Rc<TunnelSet>,
     pub(crate) in_flight: InFlight,
+    pub(crate) guests: Rc<Guests>,
+    /// When an origin was last told of that is only reported.
+    reported_at: Cell<Option<Instant>>,
     view: RefCell<Rc<View>>,
     shared: Arc<Shared>,
     connections: TaskTracker,
@@ -75,10 +97,14 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
+        .max_io_events_per_tick(EVENTS_PER_TURN)
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async {
         let worker = Rc::new(Worker::new(index, shared));
+        if worker.access_log() {
+            // It ends with the runtime.
+            drop(tokio::task::spawn_local(Rc::clone(&worker).tell_progress()));
+        }
         worker.obey(commands).await;
     });
     Ok(())
@@ -87,11 +113,16 @@ pub(crate) fn run(
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> Self {
         let view = View::new(shared.published(), index);
+        let tunnels = TunnelSet::new(Arc::clone(&shared.drains))
+            .metered_by(Arc::clone(&shared.meters[index]));
         Self {
             index,
             pool: Rc::new(Pool::new(shared.budget.idle_share(shared.options.workers))),
-            tunnels: Rc::new(TunnelSet::new()),
+            unreachable: Unreachable::default(),
+            tunnels: Rc::new(tunnels),
             in_flight: InFlight::default(),
+            guests: Rc::default(),
+            reported_at: Cell::default(),
             view: RefCell::new(view),
             shared,
             connections: TaskTracker::new(),
@@ -109,15 +140,50 @@ impl Worker {
                         // Whoever asked may have given up waiting; what was asked is done.
                         let _ = done.send(());
                     }
+                    Some(Command::Tunnels(command)) => self.start_command(command),
                     Some(Command::Drain { deadline, done }) => {
-                        self.drain(deadline).await;
+                        tokio::select! {
+                            () = self.drain(deadline) => {}
+                            () = self.obey_last(commands) => {}
+                        }
                         let _ = done.send(());
                         return;
                     }
                     None => return,
                 },
+                () = self.budget().asks(self.index) => self.make_room(),
                 _ = sweep.tick() => self.pool.sweep(Instant::now()),
             }
+        }
+    }
+
+    /// Obeys while the worker drains: tunnels can be seen and ended to the last.
+    async fn obey_last(&self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Tunnels(command) => self.start_command(command),
+                // Too late: whoever asked hears that the worker is ending.
+                Command::Publish { .. } | Command::Drain { .. } => {}
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Carries out what concerns tunnels, while other commands are obeyed.
+    fn start_command(&self, command: TunnelCommand) {
+        let tunnels = Rc::clone(&self.tunnels);
+        // It ends by itself, or with the worker.
+        drop(tokio::task::spawn_local(async move {
+            command.carry_out(&tunnels).await;
+        }));
+    }
+
+    /// Clients wait for room: lets idle connections go.
+    fn make_room(&self) {
+        let wanted = self.budget().waiting();
+        if wanted > 0 {
+            let left = self.guests.make_room(wanted as usize, Instant::now());
+            self.metrics().made_room.add(left as u64);
         }
     }
 
@@ -145,7 +211,7 @@ impl Worker {
             .collect();
         self.pool.keep_only(&wanted);
         self.in_flight.refresh(&view.snapshot);
-        self.tunnels.refresh(&view.snapshot);
+        self.tunnels.refresh(&view.snapshot).await;
     }
 
     fn start_listening(self: &Rc<Self>, endpoint: EndpointId, socket: Socket) {
@@ -242,12 +308,42 @@ impl Worker {
         &self.shared.tunnels_by_client
     }
 
-    /// A tunnel's last word.
-    pub(crate) fn tunnel_ended(&self, record: Option<Box<TunnelRecord>>, end: TunnelEnd) {
-        self.metrics().tunnel_ended(&end);
-        if let (Some(sink), Some(mut record)) = (&self.shared.options.access_log, record) {
-            record.end(end);
-            sink.send(Record::Tunnel(record));
+    /// Whether there was no report for [`REPORT_INTERVAL`]; there is one now.
+    pub(crate) fn may_report(&self, now: Instant) -> bool {
+        let last = self.reported_at.get();
+        let may = last.is_none_or(|last| now.saturating_duration_since(last) >= REPORT_INTERVAL);
+        if may {
+            self.reported_at.set(Some(now));
+        }
+        may
+    }
+
+    /// Tells of a tunnel, where anybody wants to know.
+    pub(crate) fn log_tunnel(&self, id: TunnelId, tunnel: Arc<TunnelIdentity>, news: TunnelNews) {
+        if let Some(sink) = &self.shared.options.access_log {
+            let at = SystemTime::now();
+            let record = TunnelRecord {
+                tunnel,
+                id,
+                at,
+                news,
+            };
+            sink.send(Record::Tunnel(Box::new(record)));
+        }
+    }
+
+    /// Tells of tunnels that stay open, where their settings ask for it.
+    async fn tell_progress(self: Rc<Self>) {
+        let mut looks = tokio::time::interval(PROGRESS_LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
+        loop {
+            looks.tick().await;
+            let tell = |tunnel: &TunnelState| {
+                let (id, identity, news) = tunnel.progress();
+                self.log_tunnel(id, identity, news);
+            };
+            last = self.tunnels.look_for_progress(last, tell).await;
         }
     }
 

@@ -13,11 +13,14 @@ mod demo;
 mod descriptors;
 mod diagnostics;
 mod document;
+mod events;
 mod healthcheck;
 mod live;
 mod metrics;
 mod precondition;
 mod process;
+mod rebalance;
+mod recovery;
 mod run;
 mod service_manager;
 mod shutdown;
@@ -25,6 +28,7 @@ mod store;
 mod stored;
 mod supervisor;
 mod telemetry;
+mod unhealthy;
 
 use std::process::ExitCode;
 

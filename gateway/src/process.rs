@@ -20,10 +20,13 @@ use crate::access_log::Reopen;
 use crate::admin_listener::{AdminCertificate, AdminListener};
 use crate::apply::DataPlane;
 use crate::control::ProcessControl;
+use crate::events::{EventBus, Feed};
 use crate::metrics::{self, ConfigMetrics};
+use crate::rebalance::Rebalancer;
+use crate::recovery::tell_of_health;
 use crate::shutdown::{Phase, Request, Signals};
 use crate::supervisor::{Command, Source, StartError, Supervisor};
-use crate::{descriptors, service_manager};
+use crate::{descriptors, service_manager, unhealthy};
 
 /// Writes that may wait for their turn; the API's clients wait beyond that.
 const WAITING_COMMANDS: usize = 64;
@@ -109,27 +112,43 @@ impl Process {
             files: options.files,
             options: options.compile,
         };
-        let mut supervisor = Supervisor::new(plane, options.source, config_metrics);
-
         let (phase, phase_seen) = watch::channel(Phase::Starting);
+        let (feed, publications) = Feed::new(&prober, &proxy, phase_seen.clone());
+        let mut supervisor = Supervisor::new(plane, options.source, config_metrics, publications);
+
         let (commands, incoming) = mpsc::channel(WAITING_COMMANDS);
+        let rebalancer = Rebalancer::new(supervisor.live(), Arc::clone(&proxy), &mut registry);
+        let rebalancer = Arc::new(rebalancer);
         let control = Arc::new(ProcessControl {
             live: supervisor.live(),
             commands: commands.clone(),
             phase: phase_seen,
             prober: prober.clone(),
+            proxy: Arc::clone(&proxy),
+            rebalancer: Arc::clone(&rebalancer),
             registry,
+            events: EventBus::new(),
         });
         let tasks = TaskTracker::new();
         let (stop_supervisor, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        tasks.spawn(feed.run(control.events.clone(), stop_admin.clone()));
+        tasks.spawn(rebalancer.run(stop_admin.clone()));
+        tasks.spawn(unhealthy::watch(
+            prober.events(),
+            supervisor.live(),
+            Arc::clone(&proxy),
+            stop_admin.clone(),
+        ));
         let mut admin = options.admin;
         let admin_certificate = admin.certificate();
         admin.serve_health(&control, &tasks, &stop_admin);
         supervisor.start().await?;
-        // Not before: it would tell that there is no configuration.
-        admin.serve(&control, &tasks, &stop_admin);
-        tasks.spawn(supervisor.run(incoming, stop_supervisor.clone()));
         phase.send_replace(Phase::Serving);
+        tasks.spawn(supervisor.run(incoming, stop_supervisor.clone()));
+        let changes = tell_of_health(prober.events(), Arc::clone(&proxy), stop_admin.clone());
+        tasks.spawn(changes);
+        // Last: before, it would tell that there is no configuration, or that all is starting.
+        admin.serve(&control, &tasks, &stop_admin);
         service_manager::ready();
         Ok(Self {
             control,

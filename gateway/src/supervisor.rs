@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{Candidate, DataPlane, Plan};
 use crate::config_file::ConfigFile;
 use crate::document::{Sent, chain, material_problems};
+use crate::events::Publications;
 use crate::live::Live;
 use crate::metrics::ConfigMetrics;
 use crate::precondition;
@@ -62,6 +63,7 @@ pub(crate) struct Supervisor {
     metrics: ConfigMetrics,
     live: watch::Sender<Arc<Live>>,
     refusals: Refusals,
+    publications: Publications,
 }
 
 /// Why there is nothing to start with.
@@ -86,13 +88,19 @@ pub(crate) enum StartError {
 
 impl Supervisor {
     /// Steers `plane`; nothing is live yet.
-    pub(crate) fn new(plane: DataPlane, source: Source, metrics: ConfigMetrics) -> Self {
+    pub(crate) fn new(
+        plane: DataPlane,
+        source: Source,
+        metrics: ConfigMetrics,
+        publications: Publications,
+    ) -> Self {
         Self {
             plane,
             source,
             metrics,
             live: watch::Sender::new(Arc::default()),
             refusals: Refusals::default(),
+            publications,
         }
     }
 
@@ -298,7 +306,9 @@ impl Supervisor {
             "published"
         );
         self.plane.watch_files([&live.config], self.source.path());
-        self.live.send_replace(Arc::new(live));
+        let live = Arc::new(live);
+        let before = self.live.send_replace(Arc::clone(&live));
+        self.publications.tell(before, live, why).await;
     }
 }
 

@@ -28,6 +28,12 @@ pub(crate) async fn answer(shared: &Shared, connection: u64, request: Request<In
         return Answer::Response(control::answer(shared, &head, incoming).await);
     }
     shared.journal.note(connection, &head);
+    let (status, delay) = shared.faults.peek(|set| (set.status, set.delay_ms));
+    tokio::time::sleep(Duration::from_millis(delay)).await;
+    if let Some(status) = status.map(|code| final_status(code.into())) {
+        let text = body::text(format!("{} answers everything {status}\n", shared.name));
+        return Answer::Response(respond(shared, status, text));
+    }
     if head.uri.path() == "/health" {
         return health(shared, shared.faults.peek(|set| set.health.clone())).await;
     }

@@ -24,6 +24,9 @@ pub struct BackendOptions {
     pub name: String,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// So many ports of that address besides, which follow that one, or free ones where that is port
+    /// 0: one backend that looks like many. Its answers say at which (`X-Backend-Port`).
+    pub more: usize,
     /// A second, plain address that no fault touches.
     pub control: Option<SocketAddr>,
     /// Speak TLS at `listen`.
@@ -37,6 +40,7 @@ impl Default for BackendOptions {
         Self {
             name: "backend".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            more: 0,
             control: None,
             tls: None,
             record: 1000,
@@ -52,8 +56,17 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
     pub(crate) stop: CancellationToken,
+    has_several_ports: bool,
     tasks: TaskTracker,
     connections: AtomicU64,
+}
+
+impl Shared {
+    /// Where a connection came in, if the backend has several ports.
+    pub(crate) fn port_to_say(&self, tcp: &TcpStream) -> Option<u16> {
+        let address = self.has_several_ports.then(|| tcp.local_addr());
+        Some(address?.ok()?.port())
+    }
 }
 
 /// A running backend. It ends when this is dropped; [`Backend::stop`] also waits for the end.
@@ -61,6 +74,7 @@ pub(crate) struct Shared {
 pub struct Backend {
     shared: Arc<Shared>,
     address: SocketAddr,
+    more: Vec<SocketAddr>,
     control_address: Option<SocketAddr>,
 }
 
@@ -73,6 +87,12 @@ impl Backend {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
+        let mut listeners = vec![(listener, address)];
+        for number in 1..=options.more {
+            let listener = TcpListener::bind(beside(options.listen, number)?).await?;
+            let address = listener.local_addr()?;
+            listeners.push((listener, address));
+        }
         let control = match options.control {
             Some(control) => Some(TcpListener::bind(control).await?),
             None => None,
@@ -80,32 +100,37 @@ impl Backend {
         let control_address = control.as_ref().map(TcpListener::local_addr).transpose()?;
 
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let faults = Faults::new(tasks.clone(), stop.clone());
         let shared = Arc::new(Shared {
             name: options.name,
             name_value,
-            faults: Faults::new(tasks.clone(), stop.clone()),
+            faults,
             journal: Journal::new(options.record),
             stop,
+            has_several_ports: options.more > 0,
             tasks: tasks.clone(),
             connections: AtomicU64::new(0),
         });
         let tls = options.tls.map(|identity| TlsAcceptor::from(identity.0));
-        tasks.spawn(listen_unless_refusing(
-            Arc::clone(&shared),
-            listener,
-            address,
-            tls,
-        ));
+        let more = listeners[1..].iter().map(|(_, address)| *address).collect();
+        for (listener, address) in listeners {
+            let (shared, tls) = (Arc::clone(&shared), tls.clone());
+            tasks.spawn(listen_unless_refusing(shared, listener, address, tls));
+        }
         if let Some(control) = control {
             let shared = Arc::clone(&shared);
             tasks.spawn(async move {
                 let idle = shared.stop.child_token();
-                accept(&shared, &control, None, &idle).await;
+                tokio::select! {
+                    () = accept(&shared, &control, None, &idle) => {}
+                    () = shared.stop.cancelled() => {}
+                }
             });
         }
         Ok(Self {
             shared,
             address,
+            more,
             control_address,
         })
     }
@@ -118,6 +143,11 @@ impl Backend {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where else it listens.
+    pub fn more_addresses(&self) -> &[SocketAddr] {
+        &self.more
     }
 
     /// Where it takes orders whatever is wrong with it.
@@ -149,7 +179,19 @@ impl Drop for Backend {
     }
 }
 
-/// Serves `listener`, and closes it for as long as the backend is to refuse.
+/// The `number`th address besides `listen`.
+fn beside(listen: SocketAddr, number: usize) -> io::Result<SocketAddr> {
+    let port = match listen.port() {
+        0 => Some(0),
+        first => u16::try_from(number)
+            .ok()
+            .and_then(|number| first.checked_add(number)),
+    };
+    let port = port.ok_or_else(|| io::Error::other("there are no ports beyond 65535"))?;
+    Ok(SocketAddr::new(listen.ip(), port))
+}
+
+/// Serves `listener`, but while the backend is deaf, and closes it for as long as it is to refuse.
 async fn listen_unless_refusing(
     shared: Arc<Shared>,
     mut listener: TcpListener,
@@ -158,10 +200,17 @@ async fn listen_unless_refusing(
 ) {
     loop {
         let idle = shared.stop.child_token();
-        tokio::select! {
-            () = accept(&shared, &listener, tls.as_ref(), &idle) => {}
-            () = shared.faults.until(|set| set.refuse) => {}
-            () = shared.stop.cancelled() => return,
+        while !shared.faults.peek(|set| set.refuse) {
+            tokio::select! {
+                biased;
+                () = shared.faults.until(|set| set.refuse || set.deaf) => {}
+                () = shared.stop.cancelled() => return,
+                () = accept(&shared, &listener, tls.as_ref(), &idle) => {}
+            }
+            tokio::select! {
+                () = shared.faults.until(|set| set.refuse || !set.deaf) => {}
+                () = shared.stop.cancelled() => return,
+            }
         }
         drop(listener);
         idle.cancel();

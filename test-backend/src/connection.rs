@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Answer, answer};
 use crate::backend::Shared;
 use crate::misbehave::{Stream, Takeover, take_over};
+use crate::tls::TlsIdentity;
 
+/// At which of its ports a backend of several answers.
+const PORT: HeaderName = HeaderName::from_static("x-backend-port");
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Serves one connection. When `idle` is cancelled, it ends as soon as it has no request.
@@ -27,7 +31,8 @@ pub(crate) async fn serve(
     tls: Option<TlsAcceptor>,
     idle: CancellationToken,
 ) {
-    let stream = match tls {
+    let port = shared.port_to_say(&tcp);
+    let stream = match tls.map(|acceptor| shown(&shared, acceptor)) {
         None => Either::Left(tcp),
         Some(acceptor) => match tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(tcp)).await {
             Ok(Ok(stream)) => Either::Right(Box::new(stream)),
@@ -38,9 +43,18 @@ pub(crate) async fn serve(
     let stopped = shared.stop.clone();
     tokio::select! {
         biased;
-        () = speak_http(&shared, id, stream, &idle) => {}
+        () = speak_http(&shared, id, port, stream, &idle) => {}
         () = stopped.cancelled() => {}
     }
+}
+
+/// What shakes hands: with the backend's own certificate, or with the wrong one that it is to show.
+fn shown(shared: &Shared, own: TlsAcceptor) -> TlsAcceptor {
+    let wrong = shared.faults.peek(|set| {
+        let text = set.certificate.as_deref();
+        text.and_then(|text| TlsIdentity::from_pem(text.as_bytes()).ok())
+    });
+    wrong.map_or(own, |identity| TlsAcceptor::from(identity.0))
 }
 
 /// Why the service ends HTTP: the connection is taken over.
@@ -55,14 +69,24 @@ impl std::fmt::Display for TakenOver {
 
 impl std::error::Error for TakenOver {}
 
-async fn speak_http(shared: &Arc<Shared>, id: u64, stream: Stream, idle: &CancellationToken) {
+async fn speak_http(
+    shared: &Arc<Shared>,
+    id: u64,
+    port: Option<u16>,
+    stream: Stream,
+    idle: &CancellationToken,
+) {
     let slot: Arc<Mutex<Option<Takeover>>> = Arc::default();
     let service = service_fn(|request| {
         let (shared, slot) = (Arc::clone(shared), Arc::clone(&slot));
         // hyper gives the connection back only from services whose futures can be moved.
         Box::pin(async move {
             match answer(&shared, id, request).await {
-                Answer::Response(response) => Ok(response),
+                Answer::Response(mut response) => {
+                    let field = |port| (PORT, HeaderValue::from(port));
+                    response.headers_mut().extend(port.map(field));
+                    Ok(response)
+                }
                 Answer::Takeover(takeover) => {
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(takeover);
                     Err(TakenOver)
@@ -88,7 +112,7 @@ async fn speak_http(shared: &Arc<Shared>, id: u64, stream: Stream, idle: &Cancel
     let mut stream = parts.io.into_inner();
     let takeover = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     match takeover {
-        Some(takeover) => take_over(shared, stream, parts.read_buf.to_vec(), takeover).await,
+        Some(takeover) => take_over(shared, stream, parts.read_buf.to_vec(), takeover, port).await,
         // The peer may be gone already.
         None => drop(stream.shutdown().await),
     }

@@ -4,7 +4,8 @@
 //! GET    /_fault                             what is wrong, as JSON
 //! PUT    /_fault[?for=SECONDS]               replaces it
 //! POST   /_fault/health?status=500           changes one group: health
-//! POST   /_fault?refuse=true&for=3           changes the rest: answer, upgrade, refuse
+//! POST   /_fault?refuse=true&for=3           changes the rest: answer, upgrade, refuse,
+//!                                            deaf, status, delayMs
 //! DELETE /_fault                             nothing is wrong any more
 //! GET    /_requests, DELETE /_requests       the log of requests
 //! ```
@@ -21,6 +22,7 @@ use crate::answer::respond;
 use crate::backend::Shared;
 use crate::body::{self, AnswerBody};
 use crate::faults::FaultSet;
+use crate::tls::TlsIdentity;
 
 const FAULT: &str = "/_fault";
 const REQUESTS: &str = "/_requests";
@@ -74,6 +76,9 @@ async fn change(
         }
         (method, path) => return Err(format!("no control endpoint {method} {path}")),
     };
+    if let Some(text) = &faults.certificate {
+        TlsIdentity::from_pem(text.as_bytes()).map_err(|error| error.to_string())?;
+    }
     match number(head, "for") {
         Some(seconds) => shared.faults.set_for(faults, Duration::from_secs(seconds)),
         None => shared.faults.set(faults),

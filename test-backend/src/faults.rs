@@ -20,6 +20,15 @@ pub struct FaultSet {
     /// The listening socket is closed, and with it every idle connection: clients are refused.
     /// Open WebSockets stay.
     pub refuse: bool,
+    /// The listening socket stays and nobody accepts: the system completes connections that nobody
+    /// serves. Those that were accepted before go on.
+    pub deaf: bool,
+    /// Every answer, to `/health` and to handshakes too, has this status.
+    pub status: Option<u16>,
+    /// Every answer, to `/health` and to handshakes too, waits so long.
+    pub delay_ms: u64,
+    /// New TLS connections are shown this certificate: chain and key as PEM text.
+    pub certificate: Option<String>,
 }
 
 /// What `/health` answers.

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use test_backend::{Backend, BackendOptions, TlsIdentity};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A fault-injecting HTTP and WebSocket backend.
 #[derive(Parser)]
@@ -16,6 +18,9 @@ struct Arguments {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Listen at so many ports of that address besides: those that follow, or free ones with port 0
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    more: usize,
     /// A second, plain address for /_fault and /_requests that no fault touches
     #[arg(long)]
     control: Option<SocketAddr>,
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    raise_descriptor_limit();
     let runtime = match arguments.threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         threads => {
@@ -59,6 +65,17 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(serve(arguments))
 }
 
+/// Scenarios open ten thousand WebSockets; what a shell or a container allows at first is often 1024.
+/// Where more is not to be had, the limit stays as it was.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
 async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let tls = match &arguments.tls {
         Some(file) => Some(TlsIdentity::from_pem(&std::fs::read(file)?)?),
@@ -67,6 +84,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let backend = Backend::start(BackendOptions {
         name: arguments.name,
         listen: arguments.listen,
+        more: arguments.more,
         control: arguments.control,
         tls,
         record: arguments.record,
@@ -77,10 +95,16 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         json!({
             "name": backend.name(),
             "address": backend.address(),
+            "more": backend.more_addresses(),
             "control": backend.control_address(),
         })
     );
-    tokio::signal::ctrl_c().await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // The first process of a container has no default action for either.
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
     backend.stop().await;
     Ok(())
 }

@@ -27,16 +27,18 @@ pub(crate) enum Takeover {
     EarlyHints,
 }
 
-/// Serves `stream` to its end. `read_ahead` are the bytes that hyper read beyond the request.
+/// Serves `stream` to its end. `read_ahead` are the bytes that hyper read beyond the request; `port` is
+/// where it came in, if that is to be said.
 pub(crate) async fn take_over(
     shared: &Shared,
     mut stream: Stream,
     read_ahead: Vec<u8>,
     takeover: Takeover,
+    port: Option<u16>,
 ) {
     match takeover {
         Takeover::WebSocket(handshake) => {
-            let head = handshake.response(&shared.name);
+            let head = handshake.response(&shared.name, port);
             if stream.write_all(head.as_bytes()).await.is_ok() {
                 websocket::echo(shared, stream, read_ahead, &handshake).await;
             }
@@ -63,7 +65,7 @@ pub(crate) async fn take_over(
 }
 
 fn wrong_upgrade(fault: UpgradeFault, handshake: &Handshake, name: &str) -> String {
-    let right = handshake.response(name);
+    let right = handshake.response(name, None);
     let accept = format!("Sec-WebSocket-Accept: {}\r\n", handshake.accept);
     match fault {
         UpgradeFault::WrongAccept => {

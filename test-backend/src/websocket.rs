@@ -7,13 +7,17 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Shared;
 
 /// The subprotocols that a backend speaks, in the order of its preference.
 const PROTOCOLS: [&str; 2] = ["chat", "superchat"];
+
+/// What each open WebSocket holds, in bytes. Scenarios open ten thousand of them; tungstenite's own
+/// 128 KiB each would be more than a gigabyte.
+const READ_BUFFER: usize = 16 * 1024;
 
 /// What a client's handshake asks for.
 #[derive(Debug)]
@@ -40,17 +44,19 @@ impl Handshake {
         })
     }
 
-    /// The 101 (RFC 6455 section 4.2.2).
-    pub(crate) fn response(&self, name: &str) -> String {
+    /// The 101 (RFC 6455 section 4.2.2). `port` is said where the backend has several.
+    pub(crate) fn response(&self, name: &str, port: Option<u16>) -> String {
         let protocol = self.protocol.map_or_else(String::new, |protocol| {
             format!("Sec-WebSocket-Protocol: {protocol}\r\n")
         });
+        let port = port.map_or_else(String::new, |port| format!("X-Backend-Port: {port}\r\n"));
         format!(
             "HTTP/1.1 101 Switching Protocols\r\n\
              Upgrade: websocket\r\n\
              Connection: Upgrade\r\n\
              Sec-WebSocket-Accept: {}\r\n\
              {protocol}\
+             {port}\
              X-Backend: {name}\r\n\r\n",
             self.accept,
         )
@@ -79,7 +85,9 @@ pub(crate) async fn echo<I>(shared: &Shared, io: I, read_ahead: Vec<u8>, handsha
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut socket = WebSocketStream::from_partially_read(io, read_ahead, Role::Server, None).await;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+    let mut socket =
+        WebSocketStream::from_partially_read(io, read_ahead, Role::Server, Some(config)).await;
     // What goes wrong here is the peer's leaving; there is nobody to tell.
     let _ = converse(shared, &mut socket, handshake, &shared.stop).await;
 }

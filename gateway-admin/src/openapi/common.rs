@@ -92,6 +92,9 @@ const PRECONDITIONS: [(&str, &str); 2] = [
     ),
 ];
 
+/// What is under `/v1/` and no part of the document.
+const WITHOUT_TAGS: [&str; 2] = ["/v1/backendHealth", "/v1/events"];
+
 const TOKEN: &str = "token";
 
 /// Adds the components and refers every operation to them.
@@ -101,6 +104,7 @@ pub(super) fn add(api: &mut OpenApi) {
     for (path, item) in &mut api.paths.paths {
         let open = path == "/healthz" || path == "/readyz";
         let named = path.ends_with("/{name}");
+        let is_runtime = RUNTIME.iter().any(|part| path.contains(part));
         for (method, operation) in operations(item) {
             let mut statuses = vec![403, 421, 500];
             if !open {
@@ -110,7 +114,16 @@ pub(super) fn add(api: &mut OpenApi) {
                     SecurityRequirement::default(),
                 ]);
             }
-            if path.starts_with("/v1/") && path != "/v1/backendHealth" {
+            add_headers(operation);
+            if is_runtime {
+                statuses.extend(of_runtime(path, operation));
+                add_refusals(operation, &statuses);
+                continue;
+            }
+            if path == "/v1/events" {
+                statuses.push(400);
+            }
+            if path.starts_with("/v1/") && !WITHOUT_TAGS.contains(&path.as_str()) {
                 statuses.extend([400, 412]);
                 add_preconditions(operation);
             }
@@ -118,20 +131,45 @@ pub(super) fn add(api: &mut OpenApi) {
                 statuses.push(404);
             }
             match method {
-                Method::Get => {}
+                Method::Get | Method::Post => {}
                 Method::Put => statuses.extend([408, 409, 413, 415, 503]),
                 Method::Delete => statuses.extend([409, 503]),
             }
-            add_headers(operation);
             share_answers(operation, method, components);
             add_refusals(operation, &statuses);
         }
     }
 }
 
+/// Parts of the paths of what is no configuration: it has no tags, and files do not forbid it.
+const RUNTIME: [&str; 4] = ["/connections", "/drains", "/targets/", "/rebalance"];
+
+/// How an operation on what is no configuration may be refused.
+fn of_runtime(path: &str, operation: &Operation) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    let parameters = operation.parameters.iter().flatten();
+    let takes_query = parameters.into_iter().any(|parameter| {
+        matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query)
+    });
+    if takes_query {
+        statuses.push(400);
+    }
+    if path.contains('{') {
+        statuses.push(404);
+    }
+    if operation.request_body.is_some() {
+        statuses.extend([400, 408, 413, 415]);
+    }
+    if path.ends_with("/rebalance") {
+        statuses.push(409);
+    }
+    statuses
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Method {
     Get,
+    Post,
     Put,
     Delete,
 }
@@ -139,6 +177,7 @@ enum Method {
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let all = [
         (Method::Get, &mut item.get),
+        (Method::Post, &mut item.post),
         (Method::Put, &mut item.put),
         (Method::Delete, &mut item.delete),
     ];

@@ -1,7 +1,6 @@
 //! `GET /v1/backendHealth`: who is up, who is down, since when and exactly why.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +10,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::answer::json;
+use crate::answer::{json, rfc3339};
 use crate::api::Api;
 use crate::control::{Control, HealthReport, MemberHealth};
 
@@ -55,7 +54,7 @@ pub(crate) struct ServerHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "10.0.0.4:8080")]
     endpoint: Option<String>,
-    /// `Up`, `Down`, or `Unknown` before the first probe.
+    /// `Up`, `Down`, `Unknown` before the first probe, or `Draining` while an operator drains it.
     #[schema(value_type = String, example = "Down")]
     health: &'static str,
     /// What the last probe found, or why none was made.
@@ -132,6 +131,7 @@ impl From<&MemberHealth> for ServerHealth {
             address: member.host.clone(),
             endpoint: member.address.map(|address| address.to_string()),
             health: match member.health {
+                _ if member.draining => "Draining",
                 Health::Unknown => "Unknown",
                 Health::Up => "Up",
                 Health::Down => "Down",
@@ -154,11 +154,4 @@ fn reference(collection: Collection, name: &str) -> Reference {
     Reference {
         id: format!("{collection}/{name}"),
     }
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-fn rfc3339(at: SystemTime) -> String {
-    // The format reaches from 1970 to 9999; a clock set before that must not take the page down.
-    let at = at.max(SystemTime::UNIX_EPOCH);
-    humantime::format_rfc3339_millis(at).to_string()
 }

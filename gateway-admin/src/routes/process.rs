@@ -63,11 +63,23 @@ const VERSION: Version = Version {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-const LINKS: [(&str, &str); 8] = [
+const LINKS: [(&str, &str); 11] = [
     ("/v1/config", "the whole configuration: GET, PUT"),
     (
         "/v1/backendHealth",
         "who is up, who is down, since when and why",
+    ),
+    (
+        "/v1/events",
+        "what happens, as it happens: server-sent events",
+    ),
+    (
+        "/v1/connections",
+        "open WebSockets: filter, sort, page, close",
+    ),
+    (
+        "/v1/drains",
+        "what is being closed, and how far it has come",
     ),
     (
         "/v1/backendAddressPools",

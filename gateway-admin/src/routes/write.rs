@@ -88,7 +88,7 @@ pub(crate) fn receipt(applied: &Applied, dry_run: bool, stored: Option<Stored<'_
         generation: applied.published.generation,
         dry_run,
         created: applied.created,
-        changes: changes::between(applied.before.as_deref(), &applied.after),
+        changes: changes::changes_between(applied.before.as_deref(), &applied.after),
         warnings: findings(&applied.warnings),
         resource: stored.as_ref().map(|stored| &stored.json),
     };

@@ -4,10 +4,13 @@
 //! connections and sending nothing.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +45,12 @@ pub(super) struct Seat {
 
 /// A request is being answered.
 pub(super) struct Busy(Arc<Guest>);
+
+/// A body whose connection is busy until it has ended, or is dropped.
+pub(super) struct BusyBody<B> {
+    body: B,
+    _busy: Busy,
+}
 
 impl Seats {
     /// So many places; `cut` empties all of them.
@@ -107,6 +116,33 @@ impl Seat {
     pub(super) fn busy(&self) -> Busy {
         self.guest.requests.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(&self.guest))
+    }
+}
+
+impl Busy {
+    /// An answer may take long: a large document to a slow reader, or events.
+    pub(super) fn until_end_of<B>(self, body: B) -> BusyBody<B> {
+        BusyBody { body, _busy: self }
+    }
+}
+
+impl<B: Body + Unpin> Body for BusyBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -14,6 +14,7 @@ fn member(host: &str, health: Health) -> MemberHealth {
         address: None,
         health,
         forced: false,
+        draining: false,
         reason: "not probed yet".to_owned(),
         since: None,
         last_probe: None,
@@ -108,6 +109,25 @@ async fn every_member_has_its_health_and_why() {
         }
     ] });
     assert_eq!(get(&api, "/v1/backendHealth").await.json(), expected);
+}
+
+#[tokio::test]
+async fn a_member_that_an_operator_drains_is_draining_whatever_its_probes_say() {
+    let members = [Health::Up, Health::Down, Health::Unknown].map(|health| MemberHealth {
+        draining: true,
+        ..member("10.0.0.4", health)
+    });
+    let (_, api) = api(Fake {
+        health: vec![HealthReport {
+            pool: "web".to_owned(),
+            settings: "plain".to_owned(),
+            members: members.into(),
+        }],
+        ..Fake::default()
+    });
+    let answer = get(&api, "/v1/backendHealth").await;
+    let draining = answer.text.matches(r#""health": "Draining""#).count();
+    assert_eq!(draining, 3, "{}", answer.text);
 }
 
 #[tokio::test]

@@ -7,10 +7,13 @@
 
 mod bodies;
 mod config;
+mod connections;
 mod documents;
+mod events;
 mod fake;
 mod health;
 mod openapi;
 mod preconditions;
 mod process;
+mod rebalance;
 mod serve;

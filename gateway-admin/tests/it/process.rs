@@ -44,7 +44,9 @@ async fn alive_and_ready_are_two_questions() {
 
 #[tokio::test]
 async fn the_index_is_json_or_a_page() {
-    let (_, api) = api(Fake::default());
+    let (fake, api) = api(Fake::default());
+    // Who listens to events is heard out.
+    fake.ends.cancel();
     let index = get(&api, "/").await.json();
     for link in index["links"].as_array().unwrap() {
         let answer = get(&api, link["path"].as_str().unwrap()).await;

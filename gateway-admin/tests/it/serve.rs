@@ -1,9 +1,12 @@
 //! The API on real sockets: bounded, and ended gracefully.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use gateway_admin::{AdminOptions, ServeLimits, health_router, router, serve};
+use gateway_admin::{
+    AdminOptions, Event, EventId, Happening, HealthChange, ServeLimits, Told, health_router,
+    router, serve,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -26,10 +29,14 @@ struct Server {
 }
 
 async fn start(limits: ServeLimits, tls: Option<TlsAcceptor>) -> Server {
+    start_with(Fake::default(), limits, tls).await
+}
+
+async fn start_with(fake: Fake, limits: ServeLimits, tls: Option<TlsAcceptor>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let router = router(Arc::new(Fake::default()), AdminOptions::default());
+    let router = router(Arc::new(fake), AdminOptions::default());
     let served = TaskTracker::new().spawn(serve(listener, tls, router, limits, shutdown.clone()));
     Server {
         address,
@@ -133,6 +140,93 @@ async fn connections_that_ask_nothing_make_room() {
     let mut status = [0; 9];
     busy.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 ");
+}
+
+/// Begins to listen to events; returns when it does.
+async fn listen(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b": listening\n\n\r\n") {
+        let byte = tokio::time::timeout(HANG, stream.read_u8()).await;
+        text.push(byte.expect("no events").unwrap());
+    }
+    stream
+}
+
+#[tokio::test]
+async fn a_reader_of_events_keeps_its_place_and_ends_with_its_events() {
+    let limits = ServeLimits {
+        connections: 2,
+        patience: Duration::from_millis(20),
+        head_timeout: Duration::from_millis(50),
+        ..ServeLimits::default()
+    };
+    let fake = Fake::default();
+    let ends = fake.ends.clone();
+    let server = start_with(fake, limits, None).await;
+    let mut reader = listen(server.address).await;
+    // It is the one that sits longest; the idle one has to go for the third.
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut idle).await;
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    assert!(ask(&mut third).await.starts_with("HTTP/1.1 200"));
+    ended(&mut idle).await;
+
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(100), reader.peek(&mut byte)).await;
+    assert!(early.is_err(), "the head's time-out cut the events off");
+    server.shutdown.cancel();
+    let early = tokio::time::timeout(Duration::from_millis(50), reader.peek(&mut byte)).await;
+    assert!(early.is_err(), "cut off before its end");
+    ends.cancel();
+    assert_eq!(ended(&mut reader).await, b"0\r\n\r\n");
+    server.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let limits = ServeLimits {
+        write_timeout: Duration::from_millis(50),
+        ..ServeLimits::default()
+    };
+    // More than the kernel keeps for a reader.
+    let reason = "x".repeat(8 << 20);
+    let told = Told::Event(Arc::new(Event {
+        id: EventId {
+            process: 1,
+            serial: 1,
+        },
+        at: SystemTime::now(),
+        what: Happening::Health(HealthChange {
+            pool: String::new(),
+            settings: String::new(),
+            address: String::new(),
+            target: String::new(),
+            from: "Up",
+            to: "Down",
+            reason,
+        }),
+    }));
+    let fake = Fake {
+        told: vec![told; 4].into(),
+        ..Fake::default()
+    };
+    let server = start_with(
+        fake,
+        ServeLimits {
+            connections: 1,
+            ..limits
+        },
+        None,
+    )
+    .await;
+    let stalled = listen(server.address).await;
+    // Its place is the only one.
+    let mut next = TcpStream::connect(server.address).await.unwrap();
+    assert!(ask(&mut next).await.starts_with("HTTP/1.1 200"));
+    drop(stalled);
 }
 
 #[tokio::test]

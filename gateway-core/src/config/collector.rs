@@ -19,7 +19,8 @@ pub(crate) struct Collector<'t> {
     failed: HashSet<String>,
 }
 
-struct Found {
+/// A problem, as it was found.
+pub(crate) struct Found {
     code: &'static str,
     pointer: String,
     /// Its place, where the pointer does not say it well enough.
@@ -29,7 +30,8 @@ struct Found {
 }
 
 impl Found {
-    fn new(
+    /// To be shown at `span`; without one, at its pointer's place.
+    pub(crate) fn new(
         span: Option<Range<usize>>,
         pointer: impl ToString,
         code: &'static str,
@@ -65,21 +67,9 @@ impl<'t> Collector<'t> {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.error_at(None, pointer, code, message, remedy);
-    }
-
-    /// As [`Collector::error`], shown at `span`, where that is known.
-    pub(crate) fn error_at(
-        &mut self,
-        span: Option<Range<usize>>,
-        pointer: impl ToString,
-        code: &'static str,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
         self.keep(
             Severity::Error,
-            Found::new(span, pointer, code, message, remedy),
+            Found::new(None, pointer, code, message, remedy),
         );
     }
 
@@ -91,25 +81,14 @@ impl<'t> Collector<'t> {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.warning_at(None, pointer, code, message, remedy);
-    }
-
-    /// As [`Collector::warning`], shown at `span`, where that is known.
-    pub(crate) fn warning_at(
-        &mut self,
-        span: Option<Range<usize>>,
-        pointer: impl ToString,
-        code: &'static str,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
         self.keep(
             Severity::Warning,
-            Found::new(span, pointer, code, message, remedy),
+            Found::new(None, pointer, code, message, remedy),
         );
     }
 
-    fn keep(&mut self, severity: Severity, found: Found) {
+    /// Notes a problem, unless its place is unreadable anyway.
+    pub(crate) fn keep(&mut self, severity: Severity, found: Found) {
         if self.has_failed(&found.pointer) {
             return;
         }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use super::TunnelSettings;
 use crate::name::{ProbeName, TrustedRootName};
 
 /// `backendHttpSettingsCollection[]`, checked.
@@ -26,6 +27,8 @@ pub struct HttpSettings {
     pub drain_timeout: Duration,
     /// The status when no target can be had: 502, or 503 (`unavailableStatus`, extension).
     pub unavailable_status: http::StatusCode,
+    /// How tunnels are looked after (`webSocket`, extension).
+    pub web_socket: TunnelSettings,
 }
 
 /// How backends are spoken to.

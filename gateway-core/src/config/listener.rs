@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::ListenerWebSocket;
 use crate::name::CertificateName;
 
 /// One HTTP listener with its frontend address and port resolved.
@@ -17,6 +18,8 @@ pub struct Listener {
     pub hosts: HostNames,
     /// Connections open with a PROXY protocol header, version 1 or 2 (extension).
     pub proxy_protocol: bool,
+    /// Which WebSocket handshakes it takes (`webSocket`, extension).
+    pub web_socket: ListenerWebSocket,
 }
 
 /// What a frontend IP configuration binds.

@@ -15,6 +15,7 @@ mod probes;
 mod references;
 mod rules;
 mod unserved;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,6 +69,7 @@ fn check(document: &JsonTree, folder: Option<&Path>) -> Result<Parsed, ConfigPro
     checker.names();
     checker.references(document);
     let config = checker.config();
+    checker.policies();
     checker.unserved();
     let warnings = checker.problems.finish()?;
     Ok(Parsed {

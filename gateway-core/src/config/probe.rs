@@ -3,11 +3,15 @@
 use std::num::{NonZeroU8, NonZeroU16};
 use std::time::Duration;
 
+use super::{BackendProtocol, HttpSettings};
+
 /// `probes[]`, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
     /// Plain or TLS.
     pub protocol: ProbeProtocol,
+    /// What is asked, and which answers are healthy.
+    pub asks: ProbeAsks,
     /// The host asked for.
     pub host: ProbeHost,
     /// Begins with `/`.
@@ -20,19 +24,42 @@ pub struct Probe {
     pub unhealthy_threshold: NonZeroU8,
     /// So many members are always treated as healthy.
     pub min_servers: usize,
-    /// Which answers are healthy.
-    pub matches: ProbeMatch,
     /// The probe's own port; otherwise the target's.
     pub port: Option<NonZeroU16>,
 }
 
-/// What a probe speaks.
+impl Probe {
+    /// Whether a probe under `settings` goes over TLS.
+    pub fn speaks_tls(&self, settings: &HttpSettings) -> bool {
+        match self.protocol {
+            ProbeProtocol::Http => false,
+            ProbeProtocol::Https => true,
+            ProbeProtocol::AsHttpSettings => matches!(settings.protocol, BackendProtocol::Https(_)),
+        }
+    }
+}
+
+/// What a probe is spoken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeProtocol {
-    /// HTTP in the clear.
+    /// In the clear.
     Http,
-    /// HTTP over TLS.
+    /// Over TLS.
     Https,
+    /// As live traffic under the HTTP settings: a WebSocket probe names none of its own.
+    AsHttpSettings,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeAsks {
+    /// A `GET`; which answers to it are healthy.
+    Get(ProbeMatch),
+    /// A WebSocket handshake and a Ping: healthy is a valid 101 and the Ping's own Pong.
+    WebSocket {
+        /// Offered, and then to be agreed to (`webSocket.subprotocol`, extension).
+        subprotocol: Option<Box<str>>,
+    },
 }
 
 /// Where a probe's `Host` comes from.

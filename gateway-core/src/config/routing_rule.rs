@@ -1,5 +1,7 @@
 //! Routing rules: which listener's requests go to which pool.
 
+use std::time::Duration;
+
 use crate::name::{HttpSettingsName, ListenerName, PoolName};
 
 /// A Basic rule.
@@ -17,6 +19,8 @@ pub struct RoutingRule {
     pub http_settings: HttpSettingsName,
     /// How one of the pool's targets is chosen (`loadDistributionPolicy`).
     pub balancing: Balancing,
+    /// A target that came back grows into its share over so long (`slowStartInSec`, extension).
+    pub slow_start: Option<Duration>,
 }
 
 /// How a target is chosen among the healthy ones.
@@ -27,4 +31,6 @@ pub enum Balancing {
     RoundRobin,
     /// The one with the least requests in flight and open tunnels, by weight.
     LeastConnections,
+    /// The one that the client's address belongs to, by weight.
+    IpHash,
 }

@@ -1,9 +1,12 @@
-//! Whether an answer to a probe is a healthy one: its status, then its body.
+//! Whether an answer to a probe is a healthy one: its status, then its body; or a 101, then all that
+//! makes it the answer to this handshake.
 
+use http::{StatusCode, response};
 use memchr::memmem;
 
 use super::{ProbeFailure, ProbeOutcome};
 use crate::config::{ProbeMatch, StatusRange};
+use crate::websocket::{Offer, confirm};
 
 impl ProbeMatch {
     /// Judges a whole answer, or as much of its body as was read.
@@ -39,6 +42,24 @@ impl ProbeMatch {
     fn expected_statuses(&self) -> String {
         let texts: Vec<String> = self.statuses.iter().map(ToString::to_string).collect();
         texts.join(", ")
+    }
+}
+
+/// Judges the answer to a WebSocket probe's handshake: a 101 that fits `offer`, and takes up the
+/// subprotocol, if one was offered. A client could do without; who sets one wants it spoken.
+pub fn judge_handshake(offer: &Offer, head: &response::Parts) -> Result<(), ProbeFailure> {
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ProbeFailure::Status {
+            received: head.status.as_u16(),
+            expected: StatusCode::SWITCHING_PROTOCOLS.as_str().to_owned(),
+        });
+    }
+    let confirmed = confirm(offer, head).map_err(ProbeFailure::Handshake)?;
+    match (offer.protocols.first(), confirmed.protocol) {
+        (Some(asked), None) => Err(ProbeFailure::Subprotocol {
+            asked: asked.clone(),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -117,5 +138,58 @@ mod tests {
             expected: "200-399".into(),
         };
         assert_eq!(failure.to_string(), "status 503, expected 200-399");
+    }
+
+    #[test]
+    fn a_handshake_is_healthy_when_all_of_it_is() {
+        use crate::websocket::{ConfirmError, WebSocketKey};
+        let key = WebSocketKey::parse(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        let status = |received| {
+            Err(ProbeFailure::Status {
+                received,
+                expected: "101".into(),
+            })
+        };
+        let handshake = |error| Err(ProbeFailure::Handshake(error));
+        let subprotocol = Err(ProbeFailure::Subprotocol {
+            asked: "chat".into(),
+        });
+        const RIGHT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        let rows = [
+            // (asked, status, accept, chosen, verdict)
+            (None, 101, RIGHT, None, Ok(())),
+            (Some("chat"), 101, RIGHT, Some("chat"), Ok(())),
+            (Some("chat"), 101, RIGHT, None, subprotocol),
+            (
+                Some("chat"),
+                101,
+                RIGHT,
+                Some("other"),
+                handshake(ConfirmError::Protocol),
+            ),
+            (
+                None,
+                101,
+                RIGHT,
+                Some("chat"),
+                handshake(ConfirmError::Protocol),
+            ),
+            (None, 101, "AAAA", None, handshake(ConfirmError::Accept)),
+            (None, 200, RIGHT, None, status(200)),
+            (None, 403, "AAAA", None, status(403)),
+        ];
+        for (asked, status, accept, chosen, expected) in rows {
+            let mut response = http::Response::builder()
+                .status(status)
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-accept", accept);
+            if let Some(chosen) = chosen {
+                response = response.header("sec-websocket-protocol", chosen);
+            }
+            let (head, ()) = response.body(()).unwrap().into_parts();
+            let verdict = judge_handshake(&Offer::of(&key, asked), &head);
+            assert_eq!(verdict, expected, "{asked:?} {status} {accept} {chosen:?}");
+        }
     }
 }

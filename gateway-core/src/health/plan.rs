@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use crate::config::{
-    BackendHost, BackendProtocol, HttpSettings, Probe, ProbeHost, ProbeMatch, ProbeProtocol,
+    BackendHost, BackendProtocol, HttpSettings, Probe, ProbeAsks, ProbeHost, ProbeMatch,
     StatusRange, TargetHost,
 };
 use crate::snapshot::Target;
@@ -20,9 +20,11 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 /// How a backend's targets are probed: its custom probe, or the default one (reference section 5).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbePlan {
-    /// Plain or TLS.
-    pub protocol: ProbeProtocol,
-    /// `GET` this.
+    /// Over TLS, not in the clear.
+    pub tls: bool,
+    /// What is asked, and which answers are healthy.
+    pub asks: ProbeAsks,
+    /// Where, on the target.
     pub path: String,
     /// From the start of one probe to the start of the next.
     pub interval: Duration,
@@ -32,8 +34,6 @@ pub struct ProbePlan {
     pub unhealthy_threshold: NonZeroU8,
     /// So many members are always treated as healthy.
     pub min_servers: usize,
-    /// Which answers are healthy.
-    pub matches: ProbeMatch,
     /// The probe's own port.
     pub port: Option<u16>,
     /// The `Host`, where it does not depend on the target.
@@ -69,13 +69,13 @@ impl ProbePlan {
             }
         };
         Self {
-            protocol: probe.protocol,
+            tls: probe.speaks_tls(settings),
+            asks: probe.asks.clone(),
             path: probe.path.clone(),
             interval: probe.interval,
             timeout: probe.timeout,
             unhealthy_threshold: probe.unhealthy_threshold,
             min_servers: probe.min_servers,
-            matches: probe.matches.clone(),
             port: probe.port.map(Into::into),
             host,
         }
@@ -83,22 +83,19 @@ impl ProbePlan {
 
     fn default_for(settings: &HttpSettings) -> Self {
         Self {
-            protocol: match settings.protocol {
-                BackendProtocol::Http => ProbeProtocol::Http,
-                BackendProtocol::Https(_) => ProbeProtocol::Https,
-            },
-            path: "/".into(),
-            interval: DEFAULT_INTERVAL,
-            timeout: DEFAULT_INTERVAL,
-            unhealthy_threshold: DEFAULT_THRESHOLD,
-            min_servers: 0,
-            matches: ProbeMatch {
+            tls: matches!(settings.protocol, BackendProtocol::Https(_)),
+            asks: ProbeAsks::Get(ProbeMatch {
                 statuses: vec![StatusRange {
                     first: 200,
                     last: 399,
                 }],
                 body: String::new(),
-            },
+            }),
+            path: "/".into(),
+            interval: DEFAULT_INTERVAL,
+            timeout: DEFAULT_INTERVAL,
+            unhealthy_threshold: DEFAULT_THRESHOLD,
+            min_servers: 0,
             port: None,
             host: match &settings.host {
                 BackendHost::Fixed(host) => Some(host.clone()),

@@ -1,9 +1,11 @@
 //! The health state machine: outcomes and times in, transitions and the next probe's time out.
 
+use std::fmt;
 use std::num::NonZeroU8;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Health;
+use crate::websocket::{ConfirmError, PongError};
 
 /// What one probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +15,21 @@ pub enum ProbeOutcome {
         /// The answer's status.
         status: u16,
     },
+    /// A WebSocket was opened, and its Ping was answered.
+    HealthyWebSocket,
     /// Anything else.
     Failed(ProbeFailure),
+}
+
+/// The last word of `healthProbeLog`.
+impl fmt::Display for ProbeOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy { status } => write!(f, "status {status}"),
+            Self::HealthyWebSocket => f.write_str("status 101, and the Ping got its Pong"),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
 }
 
 /// Why a probe failed: `healthProbeLog`, word for word what an operator needs.
@@ -25,7 +40,7 @@ pub enum ProbeFailure {
     Timeout {
         /// The probe's timeout.
         after: Duration,
-        /// Connecting, TLS handshake, waiting for the head, reading the body.
+        /// Connecting, TLS handshake, waiting for the head, reading the body, waiting for the Pong.
         doing: &'static str,
     },
     /// The connection was refused.
@@ -74,6 +89,20 @@ pub enum ProbeFailure {
         /// The text that is looked for.
         expected: String,
     },
+    /// A 101 that opens no WebSocket.
+    #[error("the WebSocket handshake failed: {0}")]
+    Handshake(ConfirmError),
+    /// A 101 without the subprotocol that was asked for.
+    #[error(
+        "the WebSocket handshake failed: the backend did not agree to the subprotocol {asked:?}"
+    )]
+    Subprotocol {
+        /// What was asked for.
+        asked: Box<str>,
+    },
+    /// A WebSocket that does not answer its Ping.
+    #[error("no Pong: {0}")]
+    Pong(PongError),
 }
 
 /// A change of health.
@@ -159,7 +188,7 @@ impl HealthTracker {
         self.last_started = Some(started);
         self.next_probe_at = (started + self.interval).max(now) + jitter;
         match outcome {
-            ProbeOutcome::Healthy { .. } => {
+            ProbeOutcome::Healthy { .. } | ProbeOutcome::HealthyWebSocket => {
                 self.failures = 0;
                 self.turn_to(Health::Up, wall)
             }

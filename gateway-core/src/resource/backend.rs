@@ -2,7 +2,7 @@
 
 use super::define::{choices, objects, resources};
 use super::frontend::HttpProtocol;
-use super::{Opaque, Reference};
+use super::{BackendHttpSettingsWebSocket, Reference};
 
 resources! {
     /// `backendAddressPools[]`: members that share the load.
@@ -72,8 +72,8 @@ objects! {
         sni_name: String = "sniName",
         /// Extension: the status when no member can be had, 502 or 503.
         unavailable_status: u32 = "unavailableStatus",
-        /// Extension, not served yet: idle timeout, pings and limits of WebSockets.
-        web_socket: Opaque = "webSocket",
+        /// Extension: how WebSockets are looked after.
+        web_socket: BackendHttpSettingsWebSocket = "webSocket",
     }
     /// `connectionDraining`; both properties are required.
     ConnectionDraining {
@@ -102,12 +102,14 @@ objects! {
         pick_host_name_from_backend_settings: bool = "pickHostNameFromBackendSettings",
         /// So many members are always treated as healthy; 0 unless given.
         min_servers: u32 = "minServers",
-        /// Which answers are healthy.
+        /// Which answers are healthy; not for `WebSocket`, where a valid 101 and a Pong are.
         matches: ProbeHealthMatch = "match",
         /// The probe's own port, 1 to 65535, instead of the member's.
         port: u32 = "port",
         /// PROXY protocol towards members, for layer 4. Not served.
         enable_probe_proxy_protocol_header: bool = "enableProbeProxyProtocolHeader",
+        /// Extension: what a probe of `protocol` `WebSocket` offers.
+        web_socket: ProbeWebSocket = "webSocket",
     }
     /// Which answers to a probe are healthy.
     ProbeHealthMatch {
@@ -116,12 +118,20 @@ objects! {
         /// Statuses (`"204"`) and ranges (`"200-399"`).
         status_codes: Vec<String> = "statusCodes",
     }
+    /// Extension: how a probe opens a WebSocket.
+    ProbeWebSocket {
+        /// Offered to the member, which must agree to it.
+        subprotocol: String = "subprotocol",
+    }
     /// Properties of a load distribution policy.
     LoadDistributionPolicyProperties {
         /// How a member is chosen.
         load_distribution_algorithm: LoadDistributionAlgorithm = "loadDistributionAlgorithm",
         /// Several pools behind one rule. Not served.
         load_distribution_targets: Vec<LoadDistributionTarget> = "loadDistributionTargets",
+        /// Extension: seconds, 1 to 3600, over which a member that came back grows into its share;
+        /// at once unless given.
+        slow_start_in_sec: u32 = "slowStartInSec",
     }
     /// Properties of a pool's share.
     LoadDistributionTargetProperties {
@@ -150,7 +160,7 @@ choices! {
         Tcp = "Tcp",
         /// Layer 4 over TLS. Not served.
         Tls = "Tls",
-        /// Extension, not served yet: a WebSocket handshake.
+        /// Extension: a WebSocket handshake and a Ping, over TLS where the HTTP settings say Https.
         WebSocket = "WebSocket",
     }
     /// How a member is chosen among the healthy ones.
@@ -159,7 +169,7 @@ choices! {
         RoundRobin = "RoundRobin",
         /// The least busy.
         LeastConnections = "LeastConnections",
-        /// By the client's address. Not served.
+        /// By the client's address.
         IpHash = "IpHash",
     }
 }

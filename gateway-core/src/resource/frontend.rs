@@ -1,8 +1,7 @@
 //! Where clients come in: frontend addresses and ports, listeners.
 
-use super::Opaque;
 use super::define::{choices, objects, resources};
-use super::{CustomErrorConfiguration, Reference};
+use super::{CustomErrorConfiguration, HttpListenerWebSocket, Reference};
 
 resources! {
     /// `gatewayIPConfigurations[]`: the subnet that Azure puts a gateway into. Not served.
@@ -63,8 +62,8 @@ objects! {
         firewall_policy: Reference = "firewallPolicy",
         /// Extension: connections open with a PROXY protocol header, version 1 or 2.
         proxy_protocol: bool = "proxyProtocol",
-        /// Extension, not served yet: origins and caps of WebSockets.
-        web_socket: Opaque = "webSocket",
+        /// Extension: which WebSocket handshakes are taken.
+        web_socket: HttpListenerWebSocket = "webSocket",
     }
 }
 

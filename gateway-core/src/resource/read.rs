@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::pointer::Pointer;
 use super::suggest::{nearest, shown};
 use super::tree::{Node, NodeValue, Property};
-use crate::config::{Collector, Severity};
+use crate::config::{Collector, Found, Severity};
 
 /// A value of another JSON type than its property has.
 pub(crate) const TYPE_MISMATCH: &str = "PropertyTypeMismatch";
@@ -193,12 +193,15 @@ impl<'n> Fields<'n> {
                 unknown_property(property, shape, at, problems);
             }
             if !seen.insert(name) {
-                problems.error_at(
-                    property.name_span.clone(),
-                    at.name(&property.name),
-                    DUPLICATE_PROPERTY,
-                    format!("`{}` is given twice", shown(&property.name)),
-                    "keep one of them; names compare without regard to case",
+                problems.keep(
+                    Severity::Error,
+                    Found::new(
+                        property.name_span.clone(),
+                        at.name(&property.name),
+                        DUPLICATE_PROPERTY,
+                        format!("`{}` is given twice", shown(&property.name)),
+                        "keep one of them; names compare without regard to case",
+                    ),
                 );
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::pointer::Pointer;
 use super::read::{Fields, Read, Shape, mismatch};
 use super::tree::Node;
-use crate::config::Collector;
+use crate::config::{Collector, Found, Severity};
 
 /// A reference: a full ARM id, the short `collection/name`, or the bare `name`.
 ///
@@ -87,12 +87,15 @@ impl Read for Reference {
         if reference.id.len() < written.len() {
             let stray = &written[reference.id.len()..];
             let span = node.get("id").and_then(|id| end_of_text(id, stray.len()));
-            problems.warning_at(
-                span,
-                at.name("id"),
-                "StrayCharacters",
-                format!("`{stray}` at the end of the id is dropped"),
-                "remove it: it is left over from a template expression",
+            problems.keep(
+                Severity::Warning,
+                Found::new(
+                    span,
+                    at.name("id"),
+                    "StrayCharacters",
+                    format!("`{stray}` at the end of the id is dropped"),
+                    "remove it: it is left over from a template expression",
+                ),
             );
         }
         Some(reference)

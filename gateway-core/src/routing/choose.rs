@@ -1,28 +1,44 @@
 //! One target among a backend's healthy ones.
 //!
 //! Allocates nothing and writes only the worker's own [`Turn`]. Round robin looks at few targets
-//! beyond those that are down; least connections looks at all of them.
+//! beyond those that are down; least connections and the hash of the client's address look at all of them.
 
+mod by_client;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
+use super::slow_start::{Share, SlowStart};
 use crate::config::Balancing;
 use crate::snapshot::{Backend, Target, TargetId};
 
 /// Where one worker's balancing stands at one backend. Written by that worker alone.
 #[derive(Debug, Default)]
-pub struct Turn(AtomicU32);
+pub struct Turn {
+    next: AtomicU32,
+    /// Counts how often a list was begun anew, for slow start to take some turns of.
+    round: AtomicU32,
+}
 
 impl Turn {
-    /// The position to look at first, below `length`. A list that has become shorter starts again.
-    fn next(&self, length: usize) -> usize {
-        let next = self.0.load(Ordering::Relaxed) as usize;
-        if next < length { next } else { 0 }
+    /// The position to look at first, below `length`, and the round. A list that has come to its
+    /// end, or has become shorter, starts again.
+    fn next(&self, length: usize) -> (usize, u32) {
+        let next = self.next.load(Ordering::Relaxed) as usize;
+        let round = self.round.load(Ordering::Relaxed);
+        if next < length {
+            (next, round)
+        } else {
+            (0, round.wrapping_add(1))
+        }
     }
 
-    fn set_next(&self, next: usize) {
+    fn set_next(&self, next: usize, round: u32) {
         // A position in a cycle or pool, both far shorter than 2^32.
-        self.0.store(next as u32, Ordering::Relaxed);
+        self.next.store(next as u32, Ordering::Relaxed);
+        self.round.store(round, Ordering::Relaxed);
     }
 }
 
@@ -35,25 +51,57 @@ pub enum NoTarget {
     /// All members are down.
     #[error("all members of the pool are down")]
     AllDown,
+    /// An operator drains the members that are not down.
+    #[error("all members of the pool that are not down are being drained")]
+    AllDraining,
     /// The members that are left have been tried already.
     #[error("no other member of the pool is left to try")]
     AllTried,
 }
 
-/// Chooses a target of `backend` for `worker`, other than `tried`.
+/// Who asks for a target.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'t> {
+    /// The worker that serves the request.
+    pub worker: usize,
+    /// The client, as it is believed to be.
+    pub client: IpAddr,
+    /// When the request came.
+    pub now: Instant,
+    /// The targets that the request has been to already.
+    pub tried: &'t [TargetId],
+}
+
+/// How a rule has its targets chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// By what.
+    pub balancing: Balancing,
+    /// How long a target that came back grows into its share; `IpHash` knows none.
+    pub slow_start: Option<Duration>,
+}
+
+/// Chooses a target of `backend`, other than those that `asker` has tried.
 ///
-/// A target that is down is chosen only where the probe's `minServers` wants it: see [`forced`].
-pub fn choose(
-    backend: &Backend,
-    balancing: Balancing,
-    worker: usize,
-    tried: Option<TargetId>,
-) -> Result<&Arc<Target>, NoTarget> {
-    let turn = backend.turn.of(worker);
-    let eligible = Eligible::new(backend, tried);
-    let chosen = match balancing {
-        Balancing::RoundRobin => round_robin(backend, turn, &eligible),
-        Balancing::LeastConnections => least_connections(backend, turn, &eligible),
+/// A target that is down is chosen only where the probe's `minServers` wants it: see [`forced`]. One
+/// that an operator drains is not chosen at all.
+pub fn choose<'s>(
+    backend: &'s Backend,
+    policy: Policy,
+    asker: &Asker<'_>,
+) -> Result<&'s Arc<Target>, NoTarget> {
+    let turn = backend.turn.of(asker.worker);
+    let eligible = Eligible::new(backend, asker.tried);
+    let slow = SlowStart::new(policy.slow_start, asker.now, backend, &eligible);
+    let choose = |slow: Option<SlowStart>| match policy.balancing {
+        Balancing::RoundRobin => round_robin(backend, turn, &eligible, slow),
+        Balancing::LeastConnections => least_connections(backend, turn, &eligible, slow),
+        Balancing::IpHash => by_client::choose(backend, asker.client, &eligible),
+    };
+    let chosen = match choose(slow) {
+        // Whoever has its whole share may have gone down between two looks.
+        None if slow.is_some() => choose(None),
+        chosen => chosen,
     };
     chosen.ok_or_else(|| eligible.why_none(backend))
 }
@@ -67,15 +115,23 @@ pub fn forced(backend: &Backend) -> impl Iterator<Item = &Arc<Target>> {
         .filter(|target| !target.health.health().is_serving())
 }
 
+/// The targets that are down and not served in spite of that.
+pub fn lost(backend: &Backend) -> impl Iterator<Item = &Arc<Target>> {
+    let forced_below = forced_below(backend);
+    backend.targets[forced_below..]
+        .iter()
+        .filter(|target| !target.health.health().is_serving())
+}
+
 /// Which targets may be chosen.
-struct Eligible {
-    tried: Option<TargetId>,
+pub(super) struct Eligible<'t> {
+    tried: &'t [TargetId],
     /// Targets before this index are served even when they are down.
     forced_below: usize,
 }
 
-impl Eligible {
-    fn new(backend: &Backend, tried: Option<TargetId>) -> Self {
+impl<'t> Eligible<'t> {
+    fn new(backend: &Backend, tried: &'t [TargetId]) -> Self {
         Self {
             tried,
             forced_below: forced_below(backend),
@@ -83,19 +139,25 @@ impl Eligible {
     }
 
     fn serves(&self, index: usize, target: &Target) -> bool {
+        !target.drain.is_draining() && self.would_serve(index, target)
+    }
+
+    fn would_serve(&self, index: usize, target: &Target) -> bool {
         index < self.forced_below || target.health.health().is_serving()
     }
 
-    fn allows(&self, index: usize, target: &Target) -> bool {
-        self.tried != Some(target.id) && self.serves(index, target)
+    pub(super) fn allows(&self, index: usize, target: &Target) -> bool {
+        !self.tried.contains(&target.id) && self.serves(index, target)
     }
 
     fn why_none(&self, backend: &Backend) -> NoTarget {
-        let mut targets = backend.targets.iter().enumerate();
+        let targets = || backend.targets.iter().enumerate();
         if backend.targets.is_empty() {
             NoTarget::Empty
-        } else if targets.any(|(index, target)| self.serves(index, target)) {
+        } else if targets().any(|(index, target)| self.serves(index, target)) {
             NoTarget::AllTried
+        } else if targets().any(|(index, target)| self.would_serve(index, target)) {
+            NoTarget::AllDraining
         } else {
             NoTarget::AllDown
         }
@@ -129,19 +191,25 @@ fn forced_below(backend: &Backend) -> usize {
 }
 
 /// Goes on from the last choice, so that each target has its turns once in a cycle, whichever of
-/// the others are down.
+/// the others are down. Some turns of a target in slow start are passed over.
 fn round_robin<'s>(
     backend: &'s Backend,
     turn: &Turn,
-    eligible: &Eligible,
+    eligible: &Eligible<'_>,
+    slow: Option<SlowStart>,
 ) -> Option<&'s Arc<Target>> {
     let length = backend.cycle.len();
-    let first = turn.next(length);
+    let (first, round) = turn.next(length);
     for at in (first..length).chain(0..first) {
         let index = backend.cycle.target_at(at);
         let target = &backend.targets[index];
-        if eligible.allows(index, target) {
-            turn.set_next(at + 1);
+        if !eligible.allows(index, target) {
+            continue;
+        }
+        let round = round.wrapping_add(u32::from(at < first));
+        let takes = |slow: SlowStart| slow.share(target).takes(round.wrapping_add(at as u32));
+        if slow.is_none_or(takes) {
+            turn.set_next(at + 1, round);
             return Some(target);
         }
     }
@@ -149,20 +217,28 @@ fn round_robin<'s>(
 }
 
 /// The least load for its weight; among equals, the next in turn.
+///
+/// A target in slow start counts as one of less weight, so that it does not fill up at once, and is
+/// passed over in some choices, so that it is not alone in being chosen while it fills.
 fn least_connections<'s>(
     backend: &'s Backend,
     turn: &Turn,
-    eligible: &Eligible,
+    eligible: &Eligible<'_>,
+    slow: Option<SlowStart>,
 ) -> Option<&'s Arc<Target>> {
     let length = backend.targets.len();
-    let first = turn.next(length);
+    let (first, round) = turn.next(length);
     let mut least: Option<(usize, u64, u64)> = None;
     for index in (first..length).chain(0..first) {
         let target = &backend.targets[index];
         if !eligible.allows(index, target) {
             continue;
         }
-        let (load, weight) = (u64::from(target.load()), u64::from(target.weight.get()));
+        let share = slow.map_or(Share::WHOLE, |slow| slow.share(target));
+        if !share.takes(round.wrapping_add(index as u32)) {
+            continue;
+        }
+        let (load, weight) = (u64::from(target.load()), share.of(target.weight.get()));
         let is_less = least.is_none_or(|(_, least_load, least_weight)| {
             // load / weight, without the division
             load * least_weight < least_load * weight
@@ -172,7 +248,7 @@ fn least_connections<'s>(
         }
     }
     let (index, ..) = least?;
-    turn.set_next(index + 1);
+    turn.set_next(index + 1, round.wrapping_add(1));
     Some(&backend.targets[index])
 }
 

@@ -1,7 +1,7 @@
 //! Counters that each worker writes alone, and anybody may add up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Keeps a value on cache lines of its own, so that its writer disturbs nobody.
 /// 128 bytes: x86-64 prefetches lines in pairs.
@@ -85,6 +85,23 @@ impl LoadCell {
     /// Counts a tunnel that closed.
     pub fn tunnel_closed(&self) {
         add(&self.tunnels, u32::MAX);
+    }
+}
+
+/// Whether an operator drains a target, so that it gets no new work. Read for every request, written
+/// when somebody says so.
+#[derive(Debug, Default)]
+pub struct DrainCell(AtomicBool);
+
+impl DrainCell {
+    /// Whether it gets no new work.
+    pub fn is_draining(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes it out, or back in.
+    pub fn set(&self, draining: bool) {
+        self.0.store(draining, Ordering::Relaxed);
     }
 }
 

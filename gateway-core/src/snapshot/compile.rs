@@ -13,6 +13,7 @@ use self::endpoints::Endpoints;
 use super::identities::Identities;
 use super::{Generation, Revision, Route, Snapshot};
 use crate::config::{Config, FrontendAddress};
+use crate::routing::Policy;
 
 /// What DNS says of each FQDN in the configuration.
 pub type Resolutions = BTreeMap<Arc<str>, Resolution>;
@@ -75,8 +76,12 @@ pub fn compile(
                 index: routes.len(),
                 listener: ranked.name.clone(),
                 listener_id: identities.listener(ranked.name),
+                web_socket: Arc::new(ranked.listener.web_socket.clone()),
                 rule: name.clone(),
-                balancing: rule.balancing,
+                policy: Policy {
+                    balancing: rule.balancing,
+                    slow_start: rule.slow_start,
+                },
                 backend,
             }))
         });

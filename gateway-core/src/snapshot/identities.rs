@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::slice;
+use std::sync::Arc;
 
 use super::{
-    ListenerId, LoadCell, PerWorker, Resolution, Resolutions, Snapshot, TargetId, UnresolvedMember,
+    DrainCell, ListenerId, LoadCell, PerWorker, Resolution, Resolutions, Snapshot, TargetId,
+    UnresolvedMember,
 };
 use crate::config::{BackendPool, Config, TargetHost};
 use crate::name::{ListenerName, PoolName};
@@ -21,10 +23,16 @@ pub(super) struct Identities {
     listeners: BTreeMap<ListenerName, ListenerId>,
     targets: BTreeMap<PoolName, BTreeMap<SocketAddr, TargetIdentity>>,
     listener_ids: BTreeSet<ListenerId>,
-    target_ids: BTreeSet<TargetId>,
+    target_ids: BTreeMap<TargetId, Arc<DrainCell>>,
 }
 
-type TargetIdentity = (TargetId, PerWorker<LoadCell>);
+/// What belongs to (pool, address, port).
+#[derive(Debug, Clone)]
+pub(super) struct TargetIdentity {
+    pub(super) id: TargetId,
+    pub(super) load: PerWorker<LoadCell>,
+    pub(super) drain: Arc<DrainCell>,
+}
 
 impl Identities {
     /// Those of `previous` that are still configured, and the listeners of `config`.
@@ -41,7 +49,7 @@ impl Identities {
             listeners: BTreeMap::new(),
             targets: BTreeMap::new(),
             listener_ids: BTreeSet::new(),
-            target_ids: BTreeSet::new(),
+            target_ids: BTreeMap::new(),
         };
         for name in config.listeners.keys() {
             let known = old.and_then(|old| old.listeners.get(name)).copied();
@@ -64,15 +72,16 @@ impl Identities {
             };
             let configured = configured_members(pool, resolutions);
             let mut kept = BTreeMap::new();
-            for (address, (id, load)) in old_targets {
+            for (address, known) in old_targets {
                 let has = |own_port| configured.contains(&(address.ip(), own_port));
                 let port = address.port();
                 if has(Some(port)) || (has(None) && settings_ports.contains(&port)) {
                     let fits = old.workers == self.workers;
-                    let load = fits.then(|| load.clone());
+                    let load = fits.then(|| known.load.clone());
                     let load = load.unwrap_or_else(|| PerWorker::new(self.workers));
-                    self.target_ids.insert(*id);
-                    kept.insert(*address, (*id, load));
+                    self.target_ids.insert(known.id, Arc::clone(&known.drain));
+                    let known = known.clone();
+                    kept.insert(*address, TargetIdentity { load, ..known });
                 }
             }
             self.targets.insert(name.clone(), kept);
@@ -90,16 +99,20 @@ impl Identities {
         self.listeners[name]
     }
 
-    /// The id and load of a target that a rule reaches.
+    /// The id and cells of a target that a rule reaches.
     pub(super) fn target(&mut self, pool: &PoolName, address: SocketAddr) -> TargetIdentity {
         let known = self.targets.get(pool).and_then(|pool| pool.get(&address));
-        if let Some((id, load)) = known {
-            return (*id, load.clone());
+        if let Some(known) = known {
+            return known.clone();
         }
-        let new = (TargetId(self.fresh()), PerWorker::new(self.workers));
-        self.target_ids.insert(new.0);
+        let new = TargetIdentity {
+            id: TargetId(self.fresh()),
+            load: PerWorker::new(self.workers),
+            drain: Arc::default(),
+        };
+        self.target_ids.insert(new.id, Arc::clone(&new.drain));
         let targets = self.targets.entry(pool.clone()).or_default();
-        targets.insert(address, (new.0, new.1.clone()));
+        targets.insert(address, new.clone());
         new
     }
 
@@ -108,7 +121,27 @@ impl Identities {
     }
 
     pub(super) fn has_target(&self, id: TargetId) -> bool {
-        self.target_ids.contains(&id)
+        self.target_ids.contains_key(&id)
+    }
+
+    pub(super) fn is_draining(&self, id: TargetId) -> bool {
+        self.target_ids
+            .get(&id)
+            .is_some_and(|drain| drain.is_draining())
+    }
+
+    /// A pool's targets; `None` for one that has none.
+    pub(super) fn targets_of(
+        &self,
+        pool: &PoolName,
+    ) -> Option<impl Iterator<Item = (SocketAddr, TargetId, &Arc<DrainCell>)>> {
+        let targets = self.targets.get(pool)?.iter();
+        Some(targets.map(|(address, target)| (*address, target.id, &target.drain)))
+    }
+
+    pub(super) fn has_all_of(&self, other: &Self) -> bool {
+        self.listener_ids.is_superset(&other.listener_ids)
+            && other.target_ids.keys().all(|id| self.has_target(*id))
     }
 }
 

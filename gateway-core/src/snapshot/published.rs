@@ -7,10 +7,12 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::identities::Identities;
-use super::{LoadCell, PerWorker};
-use crate::config::{Balancing, HostNames, HttpSettings, Limits, TargetHost};
+use super::{DrainCell, LoadCell, PerWorker};
+use crate::config::{HostNames, HttpSettings, Limits, ListenerWebSocket, TargetHost};
 use crate::health::{HealthCell, ProbePlan};
 use crate::name::{CertificateName, HttpSettingsName, ListenerName, PoolName, RuleName};
+use crate::routing::{Policy, lost};
+use crate::tunnels::AddressPattern;
 
 /// Counts what users changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -121,10 +123,12 @@ pub struct Route {
     pub listener: ListenerName,
     /// The listener's id; tunnels drain when it goes.
     pub listener_id: ListenerId,
+    /// Which WebSocket handshakes the listener takes.
+    pub web_socket: Arc<ListenerWebSocket>,
     /// The rule.
     pub rule: RuleName,
     /// How a target is chosen.
-    pub balancing: Balancing,
+    pub policy: Policy,
     /// Where to.
     pub backend: Arc<Backend>,
 }
@@ -167,6 +171,8 @@ pub struct Target {
     pub health: Arc<HealthCell>,
     /// What is open there; belongs to (pool, address, port), so settings share it.
     pub load: PerWorker<LoadCell>,
+    /// Whether an operator drains it; belongs to (pool, address, port).
+    pub drain: Arc<DrainCell>,
 }
 
 /// A member that DNS has no address for.
@@ -216,6 +222,58 @@ impl Snapshot {
         self.identities.has_target(id)
     }
 
+    /// Whether an operator drains the target of that id.
+    pub fn is_draining(&self, id: TargetId) -> bool {
+        self.identities.is_draining(id)
+    }
+
+    /// The targets of a pool that `member` names: an FQDN or an address as the document has it, an
+    /// address that it stands for, either with or without a port. Those too that no rule leads to
+    /// any more. `None` for a pool without targets.
+    pub fn targets_named(
+        &self,
+        pool: &PoolName,
+        member: &str,
+    ) -> Option<Vec<(SocketAddr, TargetId, Arc<DrainCell>)>> {
+        let known = self.identities.targets_of(pool)?;
+        let by_address = AddressPattern::parse(member);
+        let backends = self.backends.iter().filter(|backend| backend.pool == *pool);
+        let targets = backends.flat_map(|backend| &backend.targets);
+        let by_name: Vec<TargetId> = targets
+            .filter(|target| target.is_called(member))
+            .map(|target| target.id)
+            .collect();
+        let is_named = |address, id| {
+            by_address.is_some_and(|pattern| pattern.matches(address)) || by_name.contains(&id)
+        };
+        Some(
+            known
+                .filter(|(address, id, _)| is_named(*address, *id))
+                .map(|(address, id, drain)| (address, id, Arc::clone(drain)))
+                .collect(),
+        )
+    }
+
+    /// The addresses of a pool's targets, those too that no rule leads to any more.
+    pub fn targets_of(&self, pool: &PoolName) -> impl Iterator<Item = SocketAddr> {
+        let targets = self.identities.targets_of(pool).into_iter().flatten();
+        targets.map(|(address, ..)| address)
+    }
+
+    /// Whether every listener and target that `other` has is configured here too.
+    pub fn has_all_of(&self, other: &Self) -> bool {
+        self.identities.has_all_of(&other.identities)
+    }
+
+    /// Whether the target of that id is down under these HTTP settings, and not served in spite of
+    /// that.
+    pub fn has_lost(&self, id: TargetId, settings: &HttpSettingsName) -> bool {
+        let mut backends = self.backends.iter();
+        backends.any(|backend| {
+            backend.settings_name == *settings && lost(backend).any(|target| target.id == id)
+        })
+    }
+
     /// Whether `peer` may say for whom it speaks.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
@@ -223,6 +281,20 @@ impl Snapshot {
 }
 
 impl Target {
+    /// Whether its member is an FQDN that is `name`, perhaps with its port.
+    fn is_called(&self, name: &str) -> bool {
+        let TargetHost::Fqdn(fqdn) = &self.host else {
+            return false;
+        };
+        let rest = name
+            .get(..fqdn.len())
+            .filter(|start| start.eq_ignore_ascii_case(fqdn));
+        rest.is_some_and(|_| match &name[fqdn.len()..] {
+            "" => true,
+            port => port.strip_prefix(':') == Some(&self.address.port().to_string()),
+        })
+    }
+
     /// Requests in flight and open tunnels, all workers together.
     pub fn load(&self) -> u32 {
         self.load

@@ -1,6 +1,6 @@
 //! The client's half of the opening handshake (RFC 6455 section 4.2.1).
 
-use http::{HeaderMap, HeaderValue, Method, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
 
 use super::fields::{elements, extension_names, has_token, only};
 use super::{AcceptKey, WebSocketKey, write_upgrade};
@@ -23,6 +23,17 @@ pub struct Offer {
     pub protocols: Vec<Box<str>>,
     /// The names of the extensions offered, without their parameters (`Sec-WebSocket-Extensions`).
     pub extensions: Vec<Box<str>>,
+}
+
+impl Offer {
+    /// A client's own offer: one subprotocol or none, and no extension.
+    pub fn of(key: &WebSocketKey, subprotocol: Option<&str>) -> Self {
+        Self {
+            accept: key.accept(),
+            protocols: subprotocol.into_iter().map(Into::into).collect(),
+            extensions: Vec::new(),
+        }
+    }
 }
 
 /// Why an attempt is refused.
@@ -77,12 +88,52 @@ pub fn accept(head: &request::Parts, has_body: bool) -> Result<Upgrade, Handshak
     if !is_attempt(head) {
         return Ok(Upgrade::None);
     }
+    judge(head, has_body, strict)
+}
+
+/// As [`accept`], but for two mistakes of old clients: the key may be any one token, and `Connection`
+/// need not name `Upgrade`.
+///
+/// The accept value is made of the key as it came and as it is passed on, so that it is right
+/// whatever the key. Where `Connection` does not name `Upgrade`, somebody between may have passed the
+/// field on without knowing it, and would take what follows the 101 for HTTP. So such a request is
+/// an attempt only if all else is right, and nothing says that somebody is between.
+pub fn accept_leniently(head: &request::Parts, has_body: bool) -> Result<Upgrade, HandshakeError> {
+    if is_attempt(head) {
+        return judge(head, has_body, AcceptKey::of_token);
+    }
+    let is_direct = || !RELAYED.iter().any(|name| head.headers.contains_key(name));
+    let closes = || has_token(&head.headers, &header::CONNECTION, "close");
+    if !asks_for_websocket(head) || closes() || !is_direct() {
+        return Ok(Upgrade::None);
+    }
+    Ok(judge(head, has_body, strict).unwrap_or(Upgrade::None))
+}
+
+/// What those between a client and us tell of themselves.
+const RELAYED: [HeaderName; 5] = [
+    header::VIA,
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+fn strict(key: &[u8]) -> Option<AcceptKey> {
+    WebSocketKey::parse(key).map(|key| key.accept())
+}
+
+fn judge(
+    head: &request::Parts,
+    has_body: bool,
+    accept_of: fn(&[u8]) -> Option<AcceptKey>,
+) -> Result<Upgrade, HandshakeError> {
     let headers = &head.headers;
     if only(headers, &header::SEC_WEBSOCKET_VERSION) != Ok(b"13".as_slice()) {
         return Err(HandshakeError::Version);
     }
-    let key = match only(headers, &header::SEC_WEBSOCKET_KEY) {
-        Ok(text) => WebSocketKey::parse(text).ok_or(HandshakeError::BadKey)?,
+    let accept = match only(headers, &header::SEC_WEBSOCKET_KEY) {
+        Ok(text) => accept_of(text).ok_or(HandshakeError::BadKey)?,
         Err(0) => return Err(HandshakeError::MissingKey),
         Err(_) => return Err(HandshakeError::RepeatedKey),
     };
@@ -90,7 +141,7 @@ pub fn accept(head: &request::Parts, has_body: bool) -> Result<Upgrade, Handshak
         return Err(HandshakeError::Body);
     }
     Ok(Upgrade::WebSocket(Offer {
-        accept: key.accept(),
+        accept,
         protocols: texts(elements(headers, &header::SEC_WEBSOCKET_PROTOCOL)),
         extensions: texts(extension_names(headers)),
     }))
@@ -99,10 +150,13 @@ pub fn accept(head: &request::Parts, has_body: bool) -> Result<Upgrade, Handshak
 /// `GET`, HTTP/1.1, and both fields that ask for it, whichever lines they stand on
 /// (section 4.2.1, items 1, 3 and 4).
 fn is_attempt(head: &request::Parts) -> bool {
+    asks_for_websocket(head) && has_token(&head.headers, &header::CONNECTION, "upgrade")
+}
+
+fn asks_for_websocket(head: &request::Parts) -> bool {
     head.method == Method::GET
         && head.version == Version::HTTP_11
         && has_token(&head.headers, &header::UPGRADE, "websocket")
-        && has_token(&head.headers, &header::CONNECTION, "upgrade")
 }
 
 /// What is not ASCII is no token, so that nobody can agree on it.

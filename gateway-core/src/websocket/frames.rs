@@ -3,12 +3,16 @@
 //!
 //! Knows nothing of extensions, messages' contents or UTF-8: those are the peers' business.
 
+use std::cell::Cell;
+
 mod encode;
 mod header;
+mod rules;
 
-pub use encode::{encode_close, encode_ping};
+pub use encode::{encode_close, encode_ping, encode_pong};
 pub use header::{Direction, FrameError, Opcode};
 use header::{Header, LONGEST_HEADER};
+pub use rules::FrameRules;
 
 /// A Close frame's payload (section 5.5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +32,18 @@ pub enum FrameEvent {
         opcode: Opcode,
         /// It ends its message.
         fin: bool,
+        /// A reserved bit is set: an offence, unless the peers agreed on an extension that uses it.
+        reserved: bool,
         /// Its payload's length in bytes.
         length: u64,
     },
     /// A message's last frame has ended.
-    MessageEnd,
+    MessageEnd {
+        /// Text or Binary.
+        opcode: Opcode,
+        /// The length of its frames' payloads together, in bytes.
+        length: u64,
+    },
     /// A whole Close frame has passed.
     Close(CloseFrame),
     /// A whole Ping or Pong has passed; its unmasked payload, 125 bytes at most.
@@ -41,6 +52,9 @@ pub enum FrameEvent {
         opcode: Opcode,
         /// The payload.
         payload: Vec<u8>,
+        /// How long the frame is, header and all, if it was held back: a Pong that may be the answer
+        /// to a Ping of ours ([`FrameRules::hold_pongs`]). Otherwise 0.
+        held_back: usize,
     },
 }
 
@@ -52,7 +66,7 @@ pub enum FrameEvent {
 /// refuses. Of a header that is split over two reads, the first part has then been forwarded
 /// before its second part can show an error: the peer sees a frame that never comes to its end.
 /// [`FrameTracker::at_boundary`] tells afterwards whether a frame of our own may still follow.
-/// Whoever wants to forward whole headers only holds back [`FrameTracker::partial_header`], at most
+/// Whoever wants to forward whole headers only holds back [`FrameTracker::held_back`], at most
 /// 13 bytes.
 #[derive(Debug)]
 pub struct FrameTracker {
@@ -60,9 +74,13 @@ pub struct FrameTracker {
     direction: Direction,
     /// A message has begun, and the current data frame, if any, is not its last.
     in_message: bool,
+    /// What the current message is, or the last.
+    message: Opcode,
+    /// The payload of the current message's frames so far, this one's included.
+    length: u64,
 }
 
-const _: () = assert!(size_of::<FrameTracker>() <= 24, "two for every tunnel");
+const _: () = assert!(size_of::<FrameTracker>() <= 32, "two for every tunnel");
 
 #[derive(Debug)]
 enum State {
@@ -85,7 +103,10 @@ struct Control {
     opcode: Opcode,
     mask: Option<[u8; 4]>,
     length: usize,
-    payload: Vec<u8>,
+    /// The payload; behind the header, for a frame that is held back.
+    bytes: Vec<u8>,
+    /// How long that header is; 0 for a frame that passes as it comes.
+    held_header: usize,
 }
 
 impl FrameTracker {
@@ -95,6 +116,8 @@ impl FrameTracker {
             state: State::BOUNDARY,
             direction,
             in_message: false,
+            message: Opcode::Binary,
+            length: 0,
         }
     }
 
@@ -110,8 +133,39 @@ impl FrameTracker {
         bytes: &[u8],
         mut on_event: impl FnMut(FrameEvent),
     ) -> Result<(), (usize, FrameError)> {
-        let mut at = 0;
+        let (mut at, mut rules) = (0, FrameRules::NONE);
         while at < bytes.len() {
+            at += self
+                .advance_to_stop(&bytes[at..], &mut rules, &mut on_event)
+                .map_err(|(valid, error)| (at + valid, error))?;
+        }
+        Ok(())
+    }
+
+    /// The same under `rules`, up to the end of a Close frame if one ends in `bytes`, since nothing
+    /// is to follow it (section 5.5.1), and up to the end of a Pong that was held back, since it may
+    /// not be to pass. Returns how many of `bytes` that is. What is left of
+    /// [`FrameRules::messages`] is written there.
+    ///
+    /// # Errors
+    /// As [`FrameTracker::advance`].
+    pub fn advance_to_stop(
+        &mut self,
+        bytes: &[u8],
+        rules: &mut FrameRules,
+        mut on_event: impl FnMut(FrameEvent),
+    ) -> Result<usize, (usize, FrameError)> {
+        let stopped = Cell::new(false);
+        let mut on_event = |event| {
+            stopped.set(match &event {
+                FrameEvent::Close(_) => true,
+                FrameEvent::Control { held_back, .. } => *held_back > 0,
+                FrameEvent::Header { .. } | FrameEvent::MessageEnd { .. } => false,
+            });
+            on_event(event);
+        };
+        let mut at = 0;
+        while at < bytes.len() && !stopped.get() {
             let rest = &bytes[at..];
             at += match &mut self.state {
                 State::Data { left } => {
@@ -125,7 +179,7 @@ impl FrameTracker {
                 }
                 State::Header { bytes, have } => {
                     let (known, have) = (*bytes, *have);
-                    self.read_header(known, have, rest, &mut on_event)
+                    self.read_header(known, have, rest, rules, &mut on_event)
                         .map_err(|error| (at, error))?
                 }
                 State::Control(control) => {
@@ -139,7 +193,7 @@ impl FrameTracker {
                 State::Failed { error, .. } => return Err((0, *error)),
             };
         }
-        Ok(())
+        Ok(at)
     }
 
     /// Whether what may be forwarded of the stream so far ends between two frames, where a frame of
@@ -152,11 +206,13 @@ impl FrameTracker {
         }
     }
 
-    /// The bytes so far of a header that is not complete; empty anywhere else. Whoever holds them
-    /// back forwards whole headers only, and can refuse or inject a frame before them.
-    pub fn partial_header(&self) -> &[u8] {
+    /// The bytes so far of a header that is not complete, or of a Pong that is held back
+    /// ([`FrameRules::hold_pongs`]); empty anywhere else. Whoever does not forward them forwards
+    /// whole headers only, and can refuse or inject a frame before them.
+    pub fn held_back(&self) -> &[u8] {
         match &self.state {
             State::Header { bytes, have } => &bytes[..usize::from(*have)],
+            State::Control(control) if control.held_header > 0 => &control.bytes,
             State::Data { .. } | State::Control(_) | State::Failed { .. } => &[],
         }
     }
@@ -191,12 +247,19 @@ impl FrameTracker {
         mut known: [u8; LONGEST_HEADER],
         have: u8,
         next: &[u8],
+        rules: &mut FrameRules,
         on_event: &mut impl FnMut(FrameEvent),
     ) -> Result<usize, FrameError> {
         let (have, joined) = join(&mut known, have, next);
-        match Header::parse(joined, self.direction, self.in_message) {
+        let parsed = Header::parse(joined, self.direction, self.in_message);
+        let judged = parsed.and_then(|header| match header {
+            Some(header) => rules.judge(&header, self.length).map(|()| Some(header)),
+            None => Ok(None),
+        });
+        match judged {
             Ok(Some(header)) => {
-                self.begin_frame(&header, on_event);
+                let held = rules.holds(&header).then(|| &joined[..header.size]);
+                self.begin_frame(&header, held.unwrap_or_default(), on_event);
                 Ok(header.size - have)
             }
             Ok(None) => {
@@ -211,10 +274,12 @@ impl FrameTracker {
         }
     }
 
-    fn begin_frame(&mut self, header: &Header, on_event: &mut impl FnMut(FrameEvent)) {
+    /// `held` is the header of a frame that is held back.
+    fn begin_frame(&mut self, header: &Header, held: &[u8], on_event: &mut impl FnMut(FrameEvent)) {
         let Header {
             opcode,
             fin,
+            reserved,
             length,
             mask,
             ..
@@ -222,9 +287,15 @@ impl FrameTracker {
         on_event(FrameEvent::Header {
             opcode,
             fin,
+            reserved,
             length,
         });
         if !opcode.is_control() {
+            if opcode == Opcode::Continuation {
+                self.length = self.length.saturating_add(length);
+            } else {
+                (self.message, self.length) = (opcode, length);
+            }
             self.in_message = !fin;
             self.state = State::Data { left: length };
             if length == 0 {
@@ -237,7 +308,8 @@ impl FrameTracker {
             mask,
             // At most 125: the header was parsed.
             length: length as usize,
-            payload: Vec::new(),
+            bytes: held.to_vec(),
+            held_header: held.len(),
         };
         if let Some(event) = control.event_at_end() {
             self.state = State::BOUNDARY;
@@ -250,7 +322,10 @@ impl FrameTracker {
     fn end_data_frame(&mut self, on_event: &mut impl FnMut(FrameEvent)) {
         self.state = State::BOUNDARY;
         if !self.in_message {
-            on_event(FrameEvent::MessageEnd);
+            on_event(FrameEvent::MessageEnd {
+                opcode: self.message,
+                length: self.length,
+            });
         }
     }
 }
@@ -286,14 +361,14 @@ fn join<'b>(known: &'b mut [u8; LONGEST_HEADER], have: u8, next: &'b [u8]) -> (u
 
 impl Control {
     fn left(&self) -> usize {
-        self.length - self.payload.len()
+        self.length + self.held_header - self.bytes.len()
     }
 
     /// Takes payload from the beginning of `bytes`; returns how much.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let taken = self.left().min(bytes.len());
-        self.payload.reserve_exact(self.left());
-        self.payload.extend_from_slice(&bytes[..taken]);
+        self.bytes.reserve_exact(self.left());
+        self.bytes.extend_from_slice(&bytes[..taken]);
         taken
     }
 
@@ -302,7 +377,14 @@ impl Control {
         if self.left() > 0 {
             return None;
         }
-        let mut payload = std::mem::take(&mut self.payload);
+        let mut payload = std::mem::take(&mut self.bytes);
+        let held_back = match self.held_header {
+            0 => 0,
+            header => {
+                payload.drain(..header);
+                header + self.length
+            }
+        };
         if let Some(mask) = self.mask {
             encode::apply_mask(&mut payload, mask);
         }
@@ -312,7 +394,11 @@ impl Control {
             | Opcode::Pong
             | Opcode::Continuation
             | Opcode::Text
-            | Opcode::Binary) => FrameEvent::Control { opcode, payload },
+            | Opcode::Binary) => FrameEvent::Control {
+                opcode,
+                payload,
+                held_back,
+            },
         })
     }
 }

@@ -8,6 +8,9 @@ use sha1::{Digest as _, Sha1};
 /// What a key is joined with (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+/// The longest key that is taken from a client that has none of 16 bytes: base64 of 96 bytes.
+const LONGEST_TOKEN: usize = 128;
+
 /// A key that decodes to 16 bytes, as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSocketKey([u8; 24]);
@@ -27,21 +30,45 @@ impl WebSocketKey {
         (length == 16).then_some(Self(text))
     }
 
+    /// A client's own key, of 16 random bytes (section 4.1, item 7).
+    pub fn from_nonce(nonce: [u8; 16]) -> Self {
+        let mut text = [0; 24];
+        STANDARD
+            .encode_slice(nonce, &mut text)
+            .expect("16 bytes are 24 of base64");
+        Self(text)
+    }
+
+    /// As a header's value.
+    pub fn to_header_value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.0).expect("base64 is visible ASCII")
+    }
+
     /// The accept value of this key (section 4.2.2, item 5.4).
     pub fn accept(&self) -> AcceptKey {
-        let digest = Sha1::new()
-            .chain_update(self.0)
-            .chain_update(GUID)
-            .finalize();
-        let mut accept = [0; 28];
-        STANDARD
-            .encode_slice(digest, &mut accept)
-            .expect("20 bytes are 28 of base64");
-        AcceptKey(accept)
+        AcceptKey::of(&self.0)
     }
 }
 
 impl AcceptKey {
+    /// The accept value of what some clients send for a key: any one token, in which base64's `/`
+    /// and `=` may be, too. `None` for what is none, or is longer than anybody's.
+    pub(super) fn of_token(key: &[u8]) -> Option<Self> {
+        let is_token =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/=".contains(byte);
+        let fits = (1..=LONGEST_TOKEN).contains(&key.len());
+        (fits && key.iter().all(is_token)).then(|| Self::of(key))
+    }
+
+    fn of(key: &[u8]) -> Self {
+        let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+        let mut accept = [0; 28];
+        STANDARD
+            .encode_slice(digest, &mut accept)
+            .expect("20 bytes are 28 of base64");
+        Self(accept)
+    }
+
     /// Its text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -90,6 +117,16 @@ mod tests {
             assert_eq!(parsed.is_some(), expected, "{clause}: {text}");
         }
         assert_eq!(WebSocketKey::parse(&[0xff; 24]), None);
+    }
+
+    #[test]
+    fn a_key_of_our_own_is_a_key() {
+        let key = WebSocketKey::from_nonce(*b"the sample nonce");
+        assert_eq!(key.to_header_value(), "dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(
+            WebSocketKey::parse(key.to_header_value().as_bytes()),
+            Some(key)
+        );
     }
 
     #[test]

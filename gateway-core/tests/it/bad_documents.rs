@@ -6,6 +6,7 @@ mod listeners;
 mod references;
 mod rules;
 mod shape;
+mod websocket;
 
 use gateway_core::config::{ConfigProblem, Severity, parse};
 use gateway_core::resource::JsonTree;

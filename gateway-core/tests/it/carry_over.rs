@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use gateway_core::config::{
     BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
-    HostNames, HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost,
+    HostNames, HttpSettings, Listener, ListenerProtocol, ListenerWebSocket, RoutingRule,
+    TargetHost, TunnelSettings,
 };
 use gateway_core::health::HealthCell;
 use gateway_core::name::{HttpSettingsName, ListenerName, PoolName};
@@ -39,12 +40,17 @@ fn address(index: u8) -> IpAddr {
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
-    (80..82_u16).prop_map(|port| Listener {
+    let most = prop::option::of(1..3_u32);
+    (80..82_u16, most).prop_map(|(port, max_connections)| Listener {
         address: FrontendAddress::AllIpv4,
         port,
         protocol: ListenerProtocol::Http,
         hosts: HostNames::Any,
         proxy_protocol: false,
+        web_socket: ListenerWebSocket {
+            max_connections,
+            ..Default::default()
+        },
     })
 }
 
@@ -62,7 +68,8 @@ fn member() -> impl Strategy<Value = BackendTarget> {
 }
 
 fn settings() -> impl Strategy<Value = HttpSettings> {
-    (0..2_u16, 1..3_u64).prop_map(|(index, timeout)| HttpSettings {
+    let most = prop::option::of(1..3_u32);
+    (0..2_u16, 1..3_u64, most).prop_map(|(index, timeout, max_connections)| HttpSettings {
         port: port(index),
         protocol: BackendProtocol::Http,
         request_timeout: Duration::from_secs(timeout),
@@ -71,6 +78,10 @@ fn settings() -> impl Strategy<Value = HttpSettings> {
         probe: None,
         drain_timeout: Duration::ZERO,
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: TunnelSettings {
+            max_connections,
+            ..Default::default()
+        },
     })
 }
 
@@ -83,6 +94,7 @@ fn rule() -> impl Strategy<Value = RoutingRule> {
         pool: format!("p{pool}").as_str().into(),
         http_settings: format!("s{settings}").as_str().into(),
         balancing: Balancing::RoundRobin,
+        slow_start: None,
     })
 }
 
@@ -325,6 +337,7 @@ proptest! {
             prop_assert!(Arc::ptr_eq(&was.probe, &is.probe));
             for (was, is) in was.targets.iter().zip(&is.targets) {
                 prop_assert!(Arc::ptr_eq(&was.health, &is.health) && was.load.is_same(&is.load));
+                prop_assert!(Arc::ptr_eq(&was.drain, &is.drain));
                 prop_assert_eq!((was.id, was.address, was.weight), (is.id, is.address, is.weight));
             }
         }

@@ -50,6 +50,7 @@ fn config(sites: &BTreeMap<String, Site>) -> Config {
         protocol: ListenerProtocol::Http,
         hosts: site.hosts.clone(),
         proxy_protocol: false,
+        web_socket: Default::default(),
     };
     let rule = |name: &str, site: &Site| RoutingRule {
         priority: site.priority,
@@ -58,6 +59,7 @@ fn config(sites: &BTreeMap<String, Site>) -> Config {
         pool: "pool".into(),
         http_settings: "settings".into(),
         balancing: Balancing::RoundRobin,
+        slow_start: None,
     };
     let settings = HttpSettings {
         port: NonZeroU16::MIN,
@@ -68,6 +70,7 @@ fn config(sites: &BTreeMap<String, Site>) -> Config {
         probe: None,
         drain_timeout: Duration::ZERO,
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     };
 
     Config {

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use gateway_core::config::{FrontendAddress, ListenerProtocol, Parsed, Severity, parse, parse_in};
+use gateway_core::config::{
+    Balancing, FrontendAddress, ListenerProtocol, Parsed, ProbeAsks, ProbeProtocol, Severity,
+    parse, parse_in,
+};
 use gateway_core::resource::JsonTree;
 
 const WEBSOCKET: &str = include_str!("../../../examples/websocket.json");
@@ -57,6 +60,58 @@ fn the_founding_snippets_parse_with_warnings_only() {
 fn the_other_examples_parse_without_a_warning() {
     for text in [TWO_POOLS, END_TO_END] {
         assert_eq!(parsed(text).warnings, []);
+    }
+}
+
+#[test]
+fn each_way_of_balancing_is_read_without_a_warning() {
+    const LEAST_BUSY: &str = r#""loadDistributionAlgorithm": "LeastConnections""#;
+    assert_eq!(TWO_POOLS.matches(LEAST_BUSY).count(), 1);
+    for (written, expected) in [
+        ("", Balancing::RoundRobin),
+        (
+            r#""loadDistributionAlgorithm": "roundRobin""#,
+            Balancing::RoundRobin,
+        ),
+        (LEAST_BUSY, Balancing::LeastConnections),
+        (
+            r#""loadDistributionAlgorithm": "IPHASH""#,
+            Balancing::IpHash,
+        ),
+    ] {
+        let text = TWO_POOLS.replace(LEAST_BUSY, written);
+        let parsed = parsed(&text);
+        assert_eq!(parsed.warnings, [], "{written}");
+        let rule = &parsed.config.rules[&"shop".into()];
+        assert_eq!(rule.balancing, expected, "{written}");
+    }
+}
+
+#[test]
+fn a_websocket_probe_is_read_with_its_subprotocol() {
+    let probe = |web_socket: &str| {
+        let text = format!(
+            r#"{{"properties": {{"probes": [{{"name": "p", "properties": {{
+                "protocol": "websocket", "path": "/chat" {web_socket}
+            }}}}]}}}}"#
+        );
+        let probe = parsed(&text).config.probes[&"p".into()].clone();
+        assert_eq!(probe.protocol, ProbeProtocol::AsHttpSettings);
+        assert_eq!((&*probe.path, probe.interval.as_secs()), ("/chat", 30));
+        probe.asks
+    };
+    assert_eq!(
+        probe(r#", "webSocket": {"subProtocol": "chat"}"#),
+        ProbeAsks::WebSocket {
+            subprotocol: Some("chat".into())
+        }
+    );
+    for without in ["", r#", "webSocket": {}"#] {
+        assert_eq!(
+            probe(without),
+            ProbeAsks::WebSocket { subprotocol: None },
+            "{without}"
+        );
     }
 }
 

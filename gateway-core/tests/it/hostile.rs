@@ -30,6 +30,10 @@ const NAMES: &[&str] = &[
     "trustedProxies",
     "requestRoutingRules",
     "priority",
+    "webSocket",
+    "allowedOrigins",
+    "maxConnections",
+    "rebalance",
     "httpListener",
     "tags",
     "a/b~c",
@@ -130,7 +134,14 @@ pub(crate) fn whole() -> Value {
             "backendHttpSettingsCollection": [{ "name": "plain", "properties": {
                 "port": 80, "protocol": "Https", "probe": { "id": "health" },
                 "trustedRootCertificates": [{ "id": "root" }],
-                "connectionDraining": { "enabled": true, "drainTimeoutInSec": 5 }
+                "connectionDraining": { "enabled": true, "drainTimeoutInSec": 5 },
+                "webSocket": {
+                    "frames": "Tracked", "allowedOrigins": ["https://*.example.com:8443"],
+                    "idleTimeoutInSec": 900, "pingIntervalInSec": 30,
+                    "maxMessageBytes": 65536, "maxFrameBytes": 4096, "closeOverInSec": 3,
+                    "closeCode": 1012, "maxHandshakesPerSecond": 50, "handshakeRampInSec": 60,
+                    "rebalance": { "thresholdPercent": 20 }
+                }
             } }],
             "httpListeners": [
                 { "name": "http", "properties": {
@@ -140,7 +151,12 @@ pub(crate) fn whole() -> Value {
                 { "name": "https", "properties": {
                     "frontendIPConfiguration": { "id": "local" },
                     "frontendPort": { "id": "p443" }, "protocol": "Https",
-                    "sslCertificate": { "id": "cert" }, "hostNames": ["*.example"]
+                    "sslCertificate": { "id": "cert" }, "hostNames": ["*.example"],
+                    "webSocket": {
+                        "allowedOrigins": ["https://app.example", "null"],
+                        "originPolicy": "ReportOnly", "requiredSubprotocols": ["chat"],
+                        "maxConnections": 1000, "maxConnectionsPerClient": 10
+                    }
                 } }
             ],
             "requestRoutingRules": [

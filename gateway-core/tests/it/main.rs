@@ -14,3 +14,4 @@ mod documents;
 mod edits;
 mod hostile;
 mod reconfiguration;
+mod websocket_settings;

@@ -49,13 +49,18 @@ fn listener() -> impl Strategy<Value = Listener> {
             HostNames::Patterns(names.iter().map(|name| HostPattern::new(name)).collect())
         }),
     ];
-    (address, 1u16..4, protocol, hosts, any::<bool>()).prop_map(
-        |(address, port, protocol, hosts, proxy_protocol)| Listener {
+    let flags = (any::<bool>(), option::of(1u32..3));
+    (address, 1u16..4, protocol, hosts, flags).prop_map(
+        |(address, port, protocol, hosts, (proxy_protocol, max_connections))| Listener {
             address,
             port,
             protocol,
             hosts,
             proxy_protocol,
+            web_socket: ListenerWebSocket {
+                max_connections,
+                ..Default::default()
+            },
         },
     )
 }
@@ -93,8 +98,9 @@ fn http_settings() -> impl Strategy<Value = HttpSettings> {
         Just(BackendProtocol::Http),
         tls.prop_map(BackendProtocol::Https)
     ];
-    (port(), protocol, seconds(), option::of(name())).prop_map(
-        |(port, protocol, request_timeout, probe)| HttpSettings {
+    let ping = option::of(seconds());
+    (port(), protocol, seconds(), option::of(name()), ping).prop_map(
+        |(port, protocol, request_timeout, probe, ping_interval)| HttpSettings {
             port,
             protocol,
             request_timeout,
@@ -103,6 +109,10 @@ fn http_settings() -> impl Strategy<Value = HttpSettings> {
             probe,
             drain_timeout: Duration::from_secs(30),
             unavailable_status: http::StatusCode::BAD_GATEWAY,
+            web_socket: TunnelSettings {
+                ping_interval,
+                ..Default::default()
+            },
         },
     )
 }
@@ -110,32 +120,34 @@ fn http_settings() -> impl Strategy<Value = HttpSettings> {
 fn probe() -> impl Strategy<Value = Probe> {
     (seconds(), seconds(), 1u8..3).prop_map(|(interval, timeout, threshold)| Probe {
         protocol: ProbeProtocol::Http,
+        asks: ProbeAsks::Get(ProbeMatch {
+            statuses: vec![StatusRange {
+                first: 200,
+                last: 399,
+            }],
+            body: String::new(),
+        }),
         host: ProbeHost::FromHttpSettings,
         path: "/".to_owned(),
         interval,
         timeout,
         unhealthy_threshold: NonZeroU8::new(threshold).unwrap(),
         min_servers: 0,
-        matches: ProbeMatch {
-            statuses: vec![StatusRange {
-                first: 200,
-                last: 399,
-            }],
-            body: String::new(),
-        },
         port: None,
     })
 }
 
 fn rule() -> impl Strategy<Value = RoutingRule> {
-    (option::of(1u16..3), 0u32..3, name(), name(), name()).prop_map(
-        |(priority, position, listener, pool, http_settings)| RoutingRule {
+    let place = (option::of(1u16..3), 0u32..3, option::of(seconds()));
+    (place, name(), name(), name()).prop_map(
+        |((priority, position, slow_start), listener, pool, http_settings)| RoutingRule {
             priority,
             position,
             listener,
             pool,
             http_settings,
             balancing: Balancing::RoundRobin,
+            slow_start,
         },
     )
 }

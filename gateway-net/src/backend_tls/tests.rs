@@ -27,6 +27,7 @@ fn settings(host: BackendHost, server_name: Option<&str>) -> HttpSettings {
         probe: None,
         drain_timeout: Duration::from_secs(30),
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     }
 }
 
@@ -38,6 +39,7 @@ fn target(host: TargetHost) -> Target {
         weight: NonZeroU16::MIN,
         health: Arc::new(HealthCell::new(1)),
         load: PerWorker::new(1),
+        drain: Arc::default(),
     }
 }
 

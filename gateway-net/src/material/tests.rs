@@ -23,6 +23,7 @@ fn https(roots: &[&str]) -> HttpSettings {
         probe: None,
         drain_timeout: Duration::from_secs(30),
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     }
 }
 

@@ -35,9 +35,8 @@ async fn answers_without_end_are_cut() {
     ];
     for (what, say) in rows {
         let backend = Backend::start(say.clone()).await;
-        let mut setup = Setup::new([backend.address]);
+        let mut setup = Setup::new([backend.address]).looks_for("never there");
         setup.probe.timeout = Duration::from_secs(20);
-        setup.probe.matches.body = "never there".into();
         let probe = first_probe(&setup).await;
         assert!(
             matches!(
@@ -54,9 +53,8 @@ async fn answers_without_end_are_cut() {
 async fn a_body_without_end_is_searched_so_far_and_no_further() {
     let endless = Say::ForEver(b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096]);
     let backend = Backend::start(endless).await;
-    let mut setup = Setup::new([backend.address]);
+    let mut setup = Setup::new([backend.address]).looks_for("never there");
     setup.probe.timeout = Duration::from_secs(20);
-    setup.probe.matches.body = "never there".into();
     let probe = first_probe(&setup).await;
     let expected = ProbeFailure::Body {
         expected: "never there".into(),
@@ -64,8 +62,7 @@ async fn a_body_without_end_is_searched_so_far_and_no_further() {
     assert_eq!(probe.outcome, ProbeOutcome::Failed(expected));
 
     // Nobody reads a body that decides nothing.
-    setup.probe.matches.body = String::new();
-    let probe = first_probe(&setup).await;
+    let probe = first_probe(&setup.looks_for("")).await;
     assert_eq!(probe.outcome, ProbeOutcome::Healthy { status: 200 });
     backend.until(|seen| seen.open == 0).await;
 }
@@ -84,8 +81,7 @@ async fn a_long_text_is_found_wherever_the_body_is_split() {
         }
         // It hangs before the last chunk: what was found is found.
         let backend = Backend::start(Say::Hang(answer.leak())).await;
-        let mut setup = Setup::new([backend.address]);
-        setup.probe.matches.body = text.clone();
+        let setup = Setup::new([backend.address]).looks_for(&text);
         let probe = first_probe(&setup).await;
         assert_eq!(
             probe.outcome,

@@ -8,3 +8,4 @@ mod outcomes;
 mod schedule;
 mod setup;
 mod tls;
+mod websocket;

@@ -1,6 +1,6 @@
 //! Each answer gives its outcome, and each outcome its words.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_core::health::{Health, ProbeFailure, ProbeOutcome};
 use gateway_probe::Prober;
@@ -55,8 +55,7 @@ async fn answers_are_told_in_words() {
     ];
     for (say, text, expected) in rows {
         let backend = Backend::start(say.clone()).await;
-        let mut setup = Setup::new([backend.address]);
-        setup.probe.matches.body = (*text).to_owned();
+        let setup = Setup::new([backend.address]).looks_for(text);
         assert_eq!(first_outcome(&setup).await, *expected, "{say:?}");
     }
 }
@@ -75,8 +74,7 @@ async fn answers_that_are_not_http_are_malformed() {
     ];
     for (bytes, text) in rows {
         let backend = Backend::start(Say::Bytes(bytes)).await;
-        let mut setup = Setup::new([backend.address]);
-        setup.probe.matches.body = (*text).to_owned();
+        let setup = Setup::new([backend.address]).looks_for(text);
         let probe = first_probe(&setup).await;
         assert!(
             matches!(
@@ -117,9 +115,8 @@ async fn the_time_limit_covers_every_step_and_says_which() {
     ];
     for (say, text, doing) in rows {
         let backend = Backend::start(say.clone()).await;
-        let mut setup = Setup::new([backend.address]);
+        let mut setup = Setup::new([backend.address]).looks_for(text);
         setup.probe.timeout = Duration::from_millis(250);
-        setup.probe.matches.body = (*text).to_owned();
         let probe = first_probe(&setup).await;
         let expected = ProbeOutcome::Failed(ProbeFailure::Timeout {
             after: setup.probe.timeout,
@@ -167,9 +164,16 @@ async fn down_after_the_threshold_and_up_after_one_success() {
     assert_eq!(report.failures, 3);
     assert_eq!(cell.health(), Health::Down);
 
+    // As if it had served for long before it went.
+    let minute = Duration::from_secs(60);
+    cell.came_back(Instant::now() - minute);
     backend.say(HEALTHY);
     until(&prober, cell.id, |report| report.health == Health::Up).await;
     assert_eq!(cell.health(), Health::Up);
+    assert!(
+        cell.serving_for(Instant::now()) < minute,
+        "its slow start begins anew"
+    );
 
     let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|event| (event.health_cell, event.from, event.to, event.reason))

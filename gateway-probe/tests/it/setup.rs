@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use gateway_core::config::{
     BackendHost, BackendPool, BackendProtocol, BackendTarget, BackendTls, Balancing, Config,
-    FrontendAddress, HostNames, HttpSettings, Listener, ListenerProtocol, Probe, ProbeHost,
-    ProbeMatch, ProbeProtocol, RoutingRule, StatusRange, TargetHost, TrustedRoot,
+    FrontendAddress, HostNames, HttpSettings, Listener, ListenerProtocol, Probe, ProbeAsks,
+    ProbeHost, ProbeMatch, ProbeProtocol, RoutingRule, StatusRange, TargetHost, TrustedRoot,
 };
-use gateway_core::health::ProbeOutcome;
 use gateway_core::name::TrustedRootName;
 use gateway_core::snapshot::{CompileOptions, Generation, Revision, Snapshot, compile};
 use gateway_net::material::Material;
@@ -31,19 +30,13 @@ impl Setup {
             members: members.into_iter().collect(),
             probe: Probe {
                 protocol: ProbeProtocol::Http,
+                asks: asks(""),
                 host: ProbeHost::Fixed("www.contoso.com".into()),
                 path: "/health?deep=1".into(),
                 interval: Duration::from_millis(100),
                 timeout: Duration::from_secs(1),
                 unhealthy_threshold: NonZeroU8::MIN,
                 min_servers: 0,
-                matches: ProbeMatch {
-                    statuses: vec![StatusRange {
-                        first: 200,
-                        last: 399,
-                    }],
-                    body: String::new(),
-                },
                 port: None,
             },
             settings: HttpSettings {
@@ -55,6 +48,7 @@ impl Setup {
                 probe: Some("probe".into()),
                 drain_timeout: Duration::from_secs(30),
                 unavailable_status: http::StatusCode::BAD_GATEWAY,
+                web_socket: Default::default(),
             },
             roots: Vec::new(),
         }
@@ -71,6 +65,21 @@ impl Setup {
             verify_name: true,
             server_name: None,
         });
+        self
+    }
+
+    /// Healthy answers have `text` in their bodies.
+    pub(crate) fn looks_for(mut self, text: &str) -> Self {
+        self.probe.asks = asks(text);
+        self
+    }
+
+    /// Opens WebSockets, over TLS where traffic is.
+    pub(crate) fn by_websocket(mut self, subprotocol: Option<&str>) -> Self {
+        self.probe.protocol = ProbeProtocol::AsHttpSettings;
+        self.probe.asks = ProbeAsks::WebSocket {
+            subprotocol: subprotocol.map(Into::into),
+        };
         self
     }
 
@@ -93,6 +102,7 @@ impl Setup {
                     protocol: ListenerProtocol::Http,
                     hosts: HostNames::Any,
                     proxy_protocol: false,
+                    web_socket: Default::default(),
                 },
             )]),
             rules: BTreeMap::from([(
@@ -104,6 +114,7 @@ impl Setup {
                     pool: "pool".into(),
                     http_settings: "settings".into(),
                     balancing: Balancing::RoundRobin,
+                    slow_start: None,
                 },
             )]),
             pools: BTreeMap::from([(
@@ -142,6 +153,16 @@ impl Setup {
     }
 }
 
+fn asks(text: &str) -> ProbeAsks {
+    ProbeAsks::Get(ProbeMatch {
+        statuses: vec![StatusRange {
+            first: 200,
+            last: 399,
+        }],
+        body: text.to_owned(),
+    })
+}
+
 /// The health cells of the snapshot's targets, in the pool's order.
 pub(crate) fn cells(snapshot: &Snapshot) -> Vec<u64> {
     let targets = snapshot.backends[0].targets.iter();
@@ -177,10 +198,7 @@ pub(crate) async fn first_probe(setup: &Setup) -> LastProbe {
     report.last_probe.unwrap()
 }
 
-/// The first probe's failure, in words; `status N` when it did not fail.
+/// The first probe's outcome, in words.
 pub(crate) async fn first_outcome(setup: &Setup) -> String {
-    match first_probe(setup).await.outcome {
-        ProbeOutcome::Healthy { status } => format!("status {status}"),
-        ProbeOutcome::Failed(failure) => failure.to_string(),
-    }
+    first_probe(setup).await.outcome.to_string()
 }

@@ -14,10 +14,10 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use crate::backend::{Backend, HEALTHY, Say};
 use crate::setup::{Setup, cells, first_outcome, until};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -25,11 +25,11 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    fn root(&self) -> Vec<u8> {
+    pub(crate) fn root(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
 
-    fn server(&self, names: &[&str], expires: i32) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, names: &[&str], expires: i32) -> Arc<ServerConfig> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);

@@ -1,22 +1,20 @@
 //! Adds the workers' cells up, whenever somebody scrapes.
 
-use std::collections::BTreeMap;
+mod tunnels;
+
 use std::fmt;
 use std::sync::Arc;
 
-use gateway_core::snapshot::{LoadCell, TargetId};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::{BUCKETS, CLASSES, Count, TUNNEL_ENDS, WorkerCounts};
+use super::{BUCKETS, CLASSES, Count, WorkerCounts};
 use crate::error::Side;
 use crate::proxy::Shared;
 
 /// The names of status classes, in the order of their cells.
 const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-/// The names of a tunnel's directions, in the order of their cells.
-const DIRECTIONS: [&str; 2] = ["to_backend", "to_client"];
 
 /// Shows what a proxy counts.
 pub(crate) struct Export(pub(crate) Arc<Shared>);
@@ -83,18 +81,32 @@ impl Export {
     }
 
     fn connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mut active = encoder.encode_descriptor(
-            "gateway_connections_active",
-            "Open client connections, tunnels included",
-            None,
-            MetricType::Gauge,
-        )?;
-        active.encode_gauge(&i64::from(self.0.budget.open()))?;
-        let plain: [(&str, &str, u64); 2] = [
+        let budget = &self.0.budget;
+        for (name, help, value) in [
+            (
+                "gateway_connections_active",
+                "Open client connections, tunnels included",
+                budget.open(),
+            ),
+            (
+                "gateway_connections_waiting",
+                "Client connections that wait for room, but for those that the kernel holds",
+                budget.waiting(),
+            ),
+        ] {
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&i64::from(value))?;
+        }
+        let plain: [(&str, &str, u64); 3] = [
             (
                 "gateway_connections_accepted",
                 "Client connections that were accepted",
                 self.sum(|counts| &counts.accepted),
+            ),
+            (
+                "gateway_connections_made_room",
+                "Idle client connections that were closed since others waited for room",
+                self.sum(|counts| &counts.made_room),
             ),
             (
                 "gateway_accept_errors",
@@ -133,75 +145,8 @@ impl Export {
         total(
             encoder,
             "gateway_request_retries",
-            "Requests that were sent once more",
+            "Times that a request went on to another target, or went once more",
             self.sum(|counts| &counts.retries),
-        )
-    }
-
-    fn tunnels(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let published = self.0.published();
-        // Several settings may share a target, and its load with it.
-        let mut pools: BTreeMap<&str, BTreeMap<TargetId, u64>> = BTreeMap::new();
-        for backend in &published.snapshot.backends {
-            let pool = pools.entry(backend.pool.as_str()).or_default();
-            for target in &backend.targets {
-                let open = target
-                    .load
-                    .iter()
-                    .map(LoadCell::tunnels)
-                    .map(u64::from)
-                    .sum();
-                pool.insert(target.id, open);
-            }
-        }
-        gauge(
-            encoder,
-            "gateway_tunnels_active",
-            "Open WebSocket tunnels to the pool's members",
-            pools
-                .iter()
-                .map(|(pool, targets)| ([("pool", *pool)], targets.values().sum())),
-        )?;
-        total(
-            encoder,
-            "gateway_tunnels_opened",
-            "WebSocket tunnels that were opened",
-            self.sum(|counts| &counts.tunnels_opened),
-        )?;
-        let ends = TUNNEL_ENDS.iter().enumerate();
-        counter(
-            encoder,
-            "gateway_tunnels_ended",
-            "WebSocket tunnels that ended, by how",
-            ends.map(|(at, end)| {
-                (
-                    [("cause", *end)],
-                    self.sum(|counts| &counts.tunnels_ended[at]),
-                )
-            }),
-        )?;
-        let directions = || DIRECTIONS.iter().enumerate();
-        counter(
-            encoder,
-            "gateway_tunnel_messages",
-            "Messages that ended tunnels carried",
-            directions().map(|(at, name)| {
-                (
-                    [("direction", *name)],
-                    self.sum(|counts| &counts.tunnel_messages[at]),
-                )
-            }),
-        )?;
-        counter(
-            encoder,
-            "gateway_tunnel_bytes",
-            "Bytes that ended tunnels carried, frame headers and all",
-            directions().map(|(at, name)| {
-                (
-                    [("direction", *name)],
-                    self.sum(|counts| &counts.tunnel_bytes[at]),
-                )
-            }),
         )
     }
 

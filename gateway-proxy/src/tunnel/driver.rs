@@ -1,62 +1,66 @@
 //! A tunnel's task: reads and writes as the [`Machine`] says.
 //!
 //! Memory is the point. An idle tunnel holds its two sockets and this small future: no buffer, since
-//! reads go through one scratch buffer of the worker, and no timer.
+//! reads go through one scratch buffer of the worker, and no timer but an entry in the worker's wheel
+//! while it has a deadline.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
+use gateway_core::config::HttpSettings;
 use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, TargetId};
+use gateway_core::tunnels::TunnelId;
 use tokio::io::ReadBuf;
 use tokio::task::yield_now;
-use tokio::time::{Sleep, sleep};
 
 use super::leg::Leg;
-use super::machine::{CloseOrder, Machine, Side, TunnelEnd, Wait};
-use super::per_client::ClientPermit;
+use super::machine::{CloseOrder, Machine, Side, TunnelEnd};
 use super::set::{Order, TunnelKey, TunnelSet};
+use super::state::{TunnelIdentity, TunnelState};
+use super::timers::now;
+use crate::gate::TunnelShare;
 
 /// How many bytes a tunnel may move before its neighbours have their turn.
-const TURN_BYTES: usize = 256 * 1024;
+pub(super) const TURN_BYTES: usize = 256 * 1024;
 /// How often it may read each side before that.
 const TURN_ROUNDS: usize = 16;
 
 /// What a tunnel keeps of the handshake that opened it. Owns nothing of the snapshot but the load
-/// cells.
+/// cells and the settings.
 pub(crate) struct TunnelAbout {
     /// The listener; the tunnel drains when it goes.
     pub(crate) listener: ListenerId,
     /// The target; the tunnel drains when it goes.
     pub(crate) target: TargetId,
+    /// What it is opened under.
+    pub(crate) settings: Arc<HttpSettings>,
+    /// Who it is for.
+    pub(crate) identity: Arc<TunnelIdentity>,
     /// Counts this tunnel at the target while it is open.
     pub(crate) load: PerWorker<LoadCell>,
     /// The worker that it runs on.
     pub(crate) worker: usize,
-    /// Its share of its client's limit, where there is one.
-    pub(crate) permit: Option<Box<ClientPermit>>,
-    /// How long a drain may take, by the settings that it was opened under.
-    pub(crate) drain_timeout: Duration,
+    /// Its share of what is limited.
+    pub(crate) permit: Option<Box<TunnelShare>>,
     /// Told once, when both connections have ended. Must not panic: it may run in a drop.
-    pub(crate) on_end: Box<dyn FnOnce(TunnelEnd)>,
+    pub(crate) on_end: Box<dyn FnOnce(TunnelId, TunnelEnd)>,
 }
 
 /// The future of one tunnel.
 pub(super) struct Tunnel {
     client: Leg,
     backend: Leg,
-    machine: Machine,
+    state: Rc<TunnelState>,
     /// Legs under TLS that hold ciphertext back.
     unflushed: [bool; 2],
-    timer: Option<(Wait, Pin<Box<Sleep>>)>,
-    opened: Instant,
     place: Place,
 }
 
 // Idle tunnels come in tens of thousands: whoever adds to one adds to all.
-const _: () = assert!(size_of::<Tunnel>() <= 384, "an idle tunnel is small");
+const _: () = assert!(size_of::<Tunnel>() <= 192, "an idle tunnel is small");
 
 /// A tunnel's entry in the set and its counts, given back when the tunnel goes, by a panic too.
 struct Place {
@@ -64,8 +68,8 @@ struct Place {
     key: TunnelKey,
     load: PerWorker<LoadCell>,
     worker: usize,
-    on_end: Option<Box<dyn FnOnce(TunnelEnd)>>,
-    _permit: Option<Box<ClientPermit>>,
+    on_end: Option<Box<dyn FnOnce(TunnelId, TunnelEnd)>>,
+    _permit: Option<Box<TunnelShare>>,
 }
 
 impl Tunnel {
@@ -73,17 +77,15 @@ impl Tunnel {
         set: Rc<TunnelSet>,
         key: TunnelKey,
         legs: (Leg, Leg),
-        machine: Machine,
+        state: Rc<TunnelState>,
         about: TunnelAbout,
     ) -> Self {
         about.load.of(about.worker).tunnel_opened();
         Self {
             client: legs.0,
             backend: legs.1,
-            machine,
+            state,
             unflushed: [false; 2],
-            timer: None,
-            opened: Instant::now(),
             place: Place {
                 set,
                 key,
@@ -103,31 +105,31 @@ impl Tunnel {
     }
 
     /// Does what the set has asked for since the last turn.
-    fn obey(&mut self, cx: &mut Context<'_>) {
+    fn obey(&mut self, cx: &mut Context<'_>, machine: &mut Machine) {
         match self.place.set.take_order(self.place.key, cx.waker()) {
-            Some(Order::Close(farewell)) => self.machine.close(&CloseOrder {
-                code: farewell.code,
-                reason: &farewell.reason,
+            Some(Order::Close(drain)) => machine.close(&CloseOrder {
+                code: drain.code_for(&self.state.settings),
+                reason: &drain.order.reason,
                 mask: self.place.set.mask(),
             }),
-            Some(Order::Cut) => self.machine.cut(),
+            Some(Order::Cut) => machine.cut(),
             None => {}
         }
     }
 
     /// Moves bytes until nothing can move, or the neighbours are due. Says whether they are.
-    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> bool {
+    fn turn(&mut self, cx: &mut Context<'_>, machine: &mut Machine, scratch: &mut [u8]) -> bool {
         let mut bytes_left = TURN_BYTES;
         for _ in 0..TURN_ROUNDS {
             let mut moved = false;
             for from in Side::BOTH {
-                moved |= self.send(cx, from.other());
-                let read = self.transfer(cx, from, scratch);
+                moved |= self.send(cx, machine, from.other());
+                let read = self.transfer(cx, machine, from, scratch);
                 bytes_left = bytes_left.saturating_sub(read.unwrap_or(0));
                 moved |= read.is_some();
             }
             for to in Side::BOTH {
-                moved |= self.send(cx, to) | self.finish(cx, to);
+                moved |= self.send(cx, machine, to) | self.finish(cx, machine, to);
             }
             if !moved {
                 return false;
@@ -141,36 +143,43 @@ impl Tunnel {
 
     /// Reads once from `from` and passes on at once what the other side takes. `None` when there
     /// was nothing to be done.
-    fn transfer(&mut self, cx: &mut Context<'_>, from: Side, scratch: &mut [u8]) -> Option<usize> {
+    fn transfer(
+        &mut self,
+        cx: &mut Context<'_>,
+        machine: &mut Machine,
+        from: Side,
+        scratch: &mut [u8],
+    ) -> Option<usize> {
         let to = from.other();
-        if !self.machine.wants_read(from) || self.unflushed[to as usize] {
+        let waits = self.unflushed[to as usize] && !machine.is_done_with(to);
+        if waits || !machine.wants_read(from) {
             return None;
         }
         let mut buf = ReadBuf::new(scratch);
         match self.leg(from).poll_read(cx, &mut buf) {
             Poll::Pending => None,
             Poll::Ready(Ok(())) if buf.filled().is_empty() => {
-                self.machine.ended(from);
+                machine.ended(from);
                 Some(0)
             }
             Poll::Ready(Ok(())) => {
-                let passed = self.machine.receive(from, buf.filled());
-                let written = self.write(cx, to, passed);
-                self.machine.keep(to, &passed[written..]);
+                let passed = machine.receive(from, buf.filled(), now());
+                let written = self.write(cx, machine, to, passed);
+                machine.keep(to, &passed[written..]);
                 Some(buf.filled().len())
             }
             Poll::Ready(Err(_)) => {
-                self.machine.lost(from);
+                machine.lost(from);
                 Some(0)
             }
         }
     }
 
     /// Writes what waits for `to`. Says whether anything went out.
-    fn send(&mut self, cx: &mut Context<'_>, to: Side) -> bool {
+    fn send(&mut self, cx: &mut Context<'_>, machine: &mut Machine, to: Side) -> bool {
         let mut moved = false;
         loop {
-            let queued = self.machine.queued(to);
+            let queued = machine.queued(to);
             if queued.is_empty() {
                 break;
             }
@@ -181,88 +190,97 @@ impl Tunnel {
             };
             match leg.poll_write(cx, queued) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(count)) if count > 0 => self.machine.wrote(to, count),
-                Poll::Ready(_) => self.machine.write_failed(to),
+                Poll::Ready(Ok(count)) if count > 0 => machine.wrote(to, count),
+                Poll::Ready(_) => machine.write_failed(to),
             }
             moved = true;
             self.unflushed[to as usize] = leg.holds_writes();
         }
-        moved | self.flush(cx, to)
+        moved | self.flush(cx, machine, to)
     }
 
     /// Writes `bytes` to `to` as far as it takes them; returns how far. For one that is gone, all of
     /// them: nothing is kept for it.
-    fn write(&mut self, cx: &mut Context<'_>, to: Side, bytes: &[u8]) -> usize {
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        machine: &mut Machine,
+        to: Side,
+        bytes: &[u8],
+    ) -> usize {
         let mut written = 0;
         while written < bytes.len() {
             match self.leg(to).poll_write(cx, &bytes[written..]) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(count)) if count > 0 => written += count,
                 Poll::Ready(_) => {
-                    self.machine.write_failed(to);
+                    machine.write_failed(to);
                     return bytes.len();
                 }
             }
             self.unflushed[to as usize] = self.leg(to).holds_writes();
         }
-        self.flush(cx, to);
+        self.flush(cx, machine, to);
         written
     }
 
     /// Pushes out what a TLS leg holds back. Says whether it did.
-    fn flush(&mut self, cx: &mut Context<'_>, to: Side) -> bool {
+    fn flush(&mut self, cx: &mut Context<'_>, machine: &mut Machine, to: Side) -> bool {
         if !self.unflushed[to as usize] {
             return false;
         }
         match self.leg(to).poll_flush(cx) {
             Poll::Pending => return false,
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(_)) => self.machine.write_failed(to),
+            Poll::Ready(Ok(())) => machine.took(to),
+            Poll::Ready(Err(_)) => machine.write_failed(to),
         }
         self.unflushed[to as usize] = false;
         true
     }
 
     /// Sends the FIN or the reset that `to` is due. Says whether it went out.
-    fn finish(&mut self, cx: &mut Context<'_>, to: Side) -> bool {
-        if self.machine.wants_reset(to) {
+    fn finish(&mut self, cx: &mut Context<'_>, machine: &mut Machine, to: Side) -> bool {
+        if machine.wants_reset(to) {
             if self.unflushed[to as usize] || self.leg(to).poll_sent(cx).is_pending() {
                 return false;
             }
             self.leg(to).reset_on_close();
-            self.machine.reset();
+            machine.reset();
             return true;
         }
-        if !self.machine.wants_finish(to) {
+        if !machine.wants_finish(to) {
             return false;
         }
         match self.leg(to).poll_finish(cx) {
             Poll::Pending => return false,
-            Poll::Ready(Ok(())) => self.machine.finished(to),
-            Poll::Ready(Err(_)) => self.machine.write_failed(to),
+            Poll::Ready(Ok(())) => machine.finished(to),
+            Poll::Ready(Err(_)) => machine.write_failed(to),
         }
         true
     }
 
-    /// Keeps the one timer that a tunnel has while it waits under a limit. Says whether it fired.
-    fn watch_time(&mut self, cx: &mut Context<'_>) -> bool {
-        let wait = self.machine.wait();
-        if self.timer.as_ref().map(|(wait, _)| *wait) != wait {
-            self.timer = wait.map(|wait| (wait, Box::pin(sleep(wait.limit()))));
+    /// Tells the machine the time when its timer rings, and sets the timer for what is due next. Says
+    /// whether anything has changed.
+    fn watch_time(&mut self, cx: &mut Context<'_>, machine: &mut Machine) -> bool {
+        let now = now();
+        machine.observe(self.unflushed, now);
+        let set = &self.place.set;
+        if self.state.timer.has_rung() && machine.tick(now, &mut |bytes| set.fill_random(bytes)) {
+            return true;
         }
-        let Some((wait, timer)) = &mut self.timer else {
-            return false;
-        };
-        if timer.as_mut().poll(cx).is_pending() {
-            return false;
+        if let Some(at) = machine.deadline(now) {
+            set.timers().arm(&self.state, cx.waker(), at);
         }
-        if *wait == Wait::Reset {
-            // What could not be sent in time is lost, but must not end like a whole stream.
-            self.client.reset_on_close();
-            self.backend.reset_on_close();
+        false
+    }
+
+    /// Readies both connections for being dropped.
+    fn leave(&mut self, machine: &Machine) {
+        for side in Side::BOTH {
+            if machine.is_abrupt(side) {
+                self.leg(side).reset_on_close();
+            }
         }
-        self.machine.expired(*wait);
-        true
     }
 }
 
@@ -271,15 +289,17 @@ impl Future for Tunnel {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let tunnel = &mut *self;
-        tunnel.obey(cx);
-        let set = Rc::clone(&tunnel.place.set);
+        let (state, set) = (Rc::clone(&tunnel.state), Rc::clone(&tunnel.place.set));
+        let machine = &mut *state.machine.borrow_mut();
+        tunnel.obey(cx, machine);
         let mut scratch = set.scratch();
         loop {
-            let neighbours_due = tunnel.turn(cx, &mut scratch);
-            if tunnel.machine.is_over() {
+            let neighbours_due = tunnel.turn(cx, machine, &mut scratch);
+            if machine.is_over() {
+                tunnel.leave(machine);
                 return Poll::Ready(());
             }
-            if tunnel.watch_time(cx) {
+            if tunnel.watch_time(cx, machine) {
                 continue;
             }
             if neighbours_due {
@@ -296,9 +316,11 @@ impl Drop for Tunnel {
     fn drop(&mut self) {
         let place = &mut self.place;
         place.load.of(place.worker).tunnel_closed();
+        place.set.timers().disarm(&self.state);
         place.set.remove(place.key);
         if let Some(on_end) = place.on_end.take() {
-            on_end(self.machine.summary(self.opened.elapsed()));
+            let machine = self.state.machine.borrow();
+            on_end(self.state.id, machine.summary(self.state.opened.elapsed()));
         }
     }
 }

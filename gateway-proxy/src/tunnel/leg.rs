@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use gateway_net::dial::BackendStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -42,6 +43,17 @@ impl From<BackendStream> for Leg {
 }
 
 impl Leg {
+    /// Lets the connection break when the peer has not confirmed for so long what was sent, or keeps
+    /// its window shut (`TCP_USER_TIMEOUT`). Without this the kernel tries for a quarter of an hour,
+    /// and keep-alive finds peers that are gone while nothing is under way.
+    pub(super) fn limit_silence(&self, timeout: Duration) {
+        // Systems without the option do without; a socket that is gone will tell.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(self.tcp()).set_tcp_user_timeout(Some(timeout));
+        #[cfg(not(target_os = "linux"))]
+        let _ = timeout;
+    }
+
     /// Whether a write may stay behind in the leg until it is flushed.
     pub(super) fn holds_writes(&self) -> bool {
         match self {

@@ -1,20 +1,28 @@
 //! What a tunnel does, as plain data: bytes in; bytes, interest and events out.
 //!
-//! Knows no socket, clock or runtime. Whoever drives it reads where [`Machine::wants_read`] says so,
+//! Knows no socket, clock or runtime: time comes in. Whoever drives it reads where [`Machine::wants_read`] says so,
 //! writes what [`Machine::receive`] and [`Machine::queued`] give, and reports what became of it. A
 //! side is read only while nothing waits for the other, so what a stalled reader costs is bounded by
 //! one read.
 
+mod care;
 mod ending;
 mod flow;
+mod look_after;
+mod pinger;
+mod queue;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use gateway_core::websocket::{Direction, encode_close};
+use gateway_core::config::TunnelSettings;
+use gateway_core::websocket::{Direction, FrameError, encode_close};
 
+use super::meter::TunnelMeter;
+use care::Care;
 use ending::End;
 pub(crate) use ending::{EndCause, Traffic, TunnelEnd};
-use flow::{Flow, Inlet, Outlet, Received};
+use flow::{Flow, Inlet, Outlet, Passage, Received};
 
 /// The most bytes to be read at once. With a Close frame of ours behind them, what waits for a slow
 /// reader stays within 64 KiB.
@@ -23,6 +31,9 @@ pub(super) const READ_LIMIT: usize = 64 * 1024 - 256;
 /// How long a closing handshake may take once both sides have said Close, or once we have refused
 /// a peer's frames, before TCP is ended without the peers.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
+/// How long a peer that sends good frames may take to answer the Close that the other peer's bad ones
+/// called for. Until then what it says still passes.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// How long peers may take to answer the FIN of a tunnel that is cut.
 const CUT_TIME: Duration = Duration::from_secs(1);
 /// How long the bytes before a reset may wait for their reader.
@@ -53,6 +64,8 @@ impl Side {
 /// What a tunnel waits for under a time limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
+    /// The answer to the Close that the other peer's bad frames called for.
+    Answer,
     /// The closing handshake's last steps.
     Close,
     /// The reader of the bytes before a reset.
@@ -65,6 +78,7 @@ impl Wait {
     /// How long it may take.
     pub(super) fn limit(self) -> Duration {
         match self {
+            Self::Answer => ANSWER_TIME,
             Self::Close => CLOSE_TIME,
             Self::Reset => RESET_TIME,
             Self::Cut => CUT_TIME,
@@ -97,14 +111,37 @@ impl CloseOrder<'_> {
 enum Phase {
     /// The peers decide.
     Open,
-    /// We have said Close, or are about to.
+    /// We have said Close, or are about to, in a drain that has a deadline of its own.
+    Draining,
+    /// We have said Close, or are about to, and do not wait for long.
     Closing,
-    /// A peer's frames were refused: Close goes out, and its answer is not waited for.
-    Failing,
+    /// A peer's frames were refused. The other one is told by a Close; its answer, behind what it had
+    /// to say before, goes to the offender, who else hears a Close of ours.
+    Failing(Offence),
     /// Time is up: FINs go out, what comes in is dropped.
     Cut,
     /// Nothing more to do.
     Over,
+}
+
+/// What was refused, and of whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Offence {
+    by: Side,
+    error: FrameError,
+}
+
+impl Offence {
+    /// What `to` is told of it. Good frames that were too many or too long are the offender's business
+    /// alone; that it goes is the other one's.
+    fn close(self, to: Side, mask: [u8; 4]) -> CloseOrder<'static> {
+        let (code, reason) = match self.error.is_limit() {
+            true if to == self.by => (self.error.close_code(), "more than is allowed here"),
+            true => (1001, "the peer sent more than is allowed here"),
+            false => (self.error.close_code(), "invalid framing"),
+        };
+        CloseOrder { code, reason, mask }
+    }
 }
 
 /// A tunnel's state.
@@ -113,26 +150,49 @@ pub(super) struct Machine {
     from_client: Flow,
     from_backend: Flow,
     phase: Phase,
-    end: Option<End>,
+    end: Option<Box<End>>,
+    /// What it waits for under a limit, and until when.
+    waiting: Option<(Wait, Instant)>,
+    /// Whose connection may not end like a whole stream.
+    abrupt: [bool; 2],
+    /// A side that is waited for no more.
+    cut_off: Option<Side>,
+    /// What the settings ask for beyond passing bytes on, if anything.
+    care: Option<Box<Care>>,
+    /// Counts what passes, in this tunnel and others.
+    meter: Arc<TunnelMeter>,
     /// For the Close that a peer's bad framing asks for, since randomness comes in from outside.
     mask: [u8; 4],
 }
 
 impl Machine {
-    /// Starts with what arrived behind either head, which goes first.
-    pub(super) fn new(client_first: &[u8], backend_first: &[u8], mask: [u8; 4]) -> Self {
-        let mut machine = Self {
-            from_client: Flow::new(Direction::ToBackend),
-            from_backend: Flow::new(Direction::ToClient),
+    /// A tunnel under `settings` that is opened `now`. `meter` counts what passes; `mask` is random.
+    pub(super) fn new(
+        settings: &TunnelSettings,
+        meter: Arc<TunnelMeter>,
+        mask: [u8; 4],
+        now: Instant,
+    ) -> Self {
+        Self {
+            from_client: Flow::new(Direction::ToBackend, settings.frames, now),
+            from_backend: Flow::new(Direction::ToClient, settings.frames, now),
             phase: Phase::Open,
             end: None,
+            waiting: None,
+            abrupt: [false; 2],
+            cut_off: None,
+            care: Care::of(settings, now),
+            meter,
             mask,
-        };
-        for (side, first) in [(Side::Client, client_first), (Side::Backend, backend_first)] {
-            let passed = machine.receive(side, first);
-            machine.keep(side.other(), passed);
         }
-        machine
+    }
+
+    /// Takes what arrived behind either head, which goes first.
+    pub(super) fn begin(&mut self, client_first: &[u8], backend_first: &[u8], now: Instant) {
+        for (side, first) in [(Side::Client, client_first), (Side::Backend, backend_first)] {
+            let passed = self.receive(side, first, now);
+            self.keep(side.other(), passed);
+        }
     }
 
     fn flow(&self, from: Side) -> &Flow {
@@ -158,26 +218,70 @@ impl Machine {
 
     /// Takes what was read from `from`. The bytes returned, a prefix, go to the other side now,
     /// before anything in its queue; what could not be written of them goes to [`Self::keep`].
-    pub(super) fn receive<'b>(&mut self, from: Side, bytes: &'b [u8]) -> &'b [u8] {
+    pub(super) fn receive<'b>(&mut self, from: Side, bytes: &'b [u8], now: Instant) -> &'b [u8] {
+        let (flow, mut passage) = self.passage(from, now);
         let Received {
             passed,
+            is_traffic,
             peer_close,
             offence,
-        } = self.flow_mut(from).receive(bytes);
-        if let Some(code) = peer_close {
-            self.note(End::closed(from, code));
+        } = flow.receive(bytes, &mut passage);
+        if is_traffic {
+            flow.last_traffic = now;
+        }
+        if let Some(care) = passage.care {
+            care.leg(from).pinger.heard(now);
+        }
+        if let Some(frame) = peer_close {
+            self.note(End::closed(from, &frame));
         }
         if let Some(error) = offence {
-            // Section 7.1.7: fail the connection. Both ends hear of it, at a frame's boundary.
             self.note(End::offence(from, error));
-            self.phase = Phase::Failing;
-            self.say_close(&CloseOrder {
-                code: 1002,
-                reason: "invalid framing",
-                mask: self.mask,
-            });
+            self.fail(Offence { by: from, error });
         }
         &bytes[..passed]
+    }
+
+    /// The flow from `from`, and what its bytes are received under.
+    fn passage(&mut self, from: Side, now: Instant) -> (&mut Flow, Passage<'_>) {
+        let (flow, meter) = match from {
+            Side::Client => (&mut self.from_client, &self.meter.to_backend),
+            Side::Backend => (&mut self.from_backend, &self.meter.to_client),
+        };
+        let passage = Passage {
+            from,
+            now,
+            care: self.care.as_deref_mut(),
+            meter,
+        };
+        (flow, passage)
+    }
+
+    /// Section 7.1.7: fails the connection, for what a peer sent is no frame, or more than is allowed.
+    /// Both ends hear of it, at a frame's boundary.
+    fn fail(&mut self, offence: Offence) {
+        if matches!(self.phase, Phase::Failing(_)) {
+            return self.say_refusal();
+        }
+        self.phase = Phase::Failing(offence);
+        let told = offence.by.other();
+        let answers = self.flow(told);
+        if answers.inlet != Inlet::Open || answers.has_closed() {
+            return self.say_refusal();
+        }
+        // The offender's Close comes behind what is on its way to it.
+        let frame = offence.close(told, self.mask).frame(told);
+        self.flow_mut(offence.by).close_outlet(frame);
+    }
+
+    /// Tells both ends why the tunnel fails, at once.
+    fn say_refusal(&mut self) {
+        if let Phase::Failing(offence) = self.phase {
+            for to in Side::BOTH {
+                let frame = offence.close(to, self.mask).frame(to);
+                self.flow_mut(to.other()).close_outlet(frame);
+            }
+        }
     }
 
     /// Keeps what could not be written to `to` at once.
@@ -193,6 +297,14 @@ impl Machine {
     /// The first `count` bytes of the queue have been written.
     pub(super) fn wrote(&mut self, to: Side, count: usize) {
         self.flow_mut(to.other()).queue.consume(count);
+        self.took(to);
+    }
+
+    /// `to` has taken something that had waited for it.
+    pub(super) fn took(&mut self, to: Side) {
+        if let Some(care) = &mut self.care {
+            care.took(to);
+        }
     }
 
     /// `side` has ended its stream in order.
@@ -202,17 +314,24 @@ impl Machine {
             return self.lost(side);
         }
         self.note(End::of(side, EndCause::Fin));
+        self.answers_no_more();
         self.flow_mut(side).end(Inlet::Ended);
     }
 
     /// `side`'s stream broke: a reset, a dead peer, TLS cut short.
     pub(super) fn lost(&mut self, side: Side) {
         self.note(End::of(side, EndCause::Reset));
+        self.answers_no_more();
         let orderly = self.phase != Phase::Open || self.flow(side).has_closed();
         let inlet = if orderly { Inlet::Ended } else { Inlet::Lost };
         self.flow_mut(side).end(inlet);
         // Nobody is there to take these.
         self.flow_mut(side.other()).break_outlet();
+    }
+
+    /// Nobody is left who would answer the Close that bad frames called for.
+    fn answers_no_more(&mut self) {
+        self.say_refusal();
     }
 
     /// Writing to `to` failed: its peer is gone, but may have left bytes behind that are unread.
@@ -232,6 +351,7 @@ impl Machine {
         self.phase == Phase::Cut
             || into.inlet == Inlet::Ended
             || (into.outlet == Outlet::ClosedByUs && self.peer_is_done(to))
+            || (into.outlet == Outlet::ClosedByPeer && self.flow(to).is_refused())
     }
 
     /// Whether `side` needs to hear nothing more once our Close has gone out to it. Section 7.1.1:
@@ -260,13 +380,21 @@ impl Machine {
     }
 
     /// Ends the tunnel by the WebSocket protocol: a Close frame to both sides at the next frame
-    /// boundary, no data behind it.
+    /// boundary, no data behind it. One whose frames are not followed waits for the cut.
     pub(super) fn close(&mut self, order: &CloseOrder<'_>) {
-        if self.phase == Phase::Open {
-            self.note(End::by_gateway(EndCause::Drain, Some(order.code)));
-            self.phase = Phase::Closing;
+        if self.phase == Phase::Open && !self.is_opaque() {
+            self.note(End {
+                close_reason: Some(order.reason.into()),
+                ..End::by_gateway(EndCause::Drain, Some(order.code))
+            });
+            self.phase = Phase::Draining;
             self.say_close(order);
         }
+    }
+
+    /// Whether frames are not followed.
+    fn is_opaque(&self) -> bool {
+        self.from_client.is_opaque()
     }
 
     fn say_close(&mut self, order: &CloseOrder<'_>) {
@@ -285,45 +413,111 @@ impl Machine {
         self.from_backend.queue.clear();
     }
 
+    /// When the next thing is due, as far as is known `now`; [`Self::tick`] does it. A limit starts when
+    /// this first sees that it is waited for.
+    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let wait = self.wait();
+        if self.waiting.map(|(wait, _)| wait) != wait {
+            self.waiting = wait.map(|wait| (wait, now + wait.limit()));
+        }
+        let waits_until = self.waiting.map(|(_, until)| until);
+        waits_until.into_iter().chain(self.looks_at()).min()
+    }
+
+    /// Does what is due `now`; `random` fills bytes that nobody can foretell. Says whether anything has
+    /// changed.
+    pub(super) fn tick(&mut self, now: Instant, random: &mut dyn FnMut(&mut [u8])) -> bool {
+        self.deadline(now);
+        match self.waiting {
+            Some((wait, until)) if until <= now => {
+                self.expired(wait);
+                true
+            }
+            Some(_) | None => self.look_after(now, random),
+        }
+    }
+
     /// What the tunnel waits for under a limit, if it does. The limit starts when this changes.
-    pub(super) fn wait(&self) -> Option<Wait> {
+    fn wait(&self) -> Option<Wait> {
         let lost = |flow: &Flow| flow.inlet == Inlet::Lost;
         match self.phase {
             Phase::Over => None,
             Phase::Cut => Some(Wait::Cut),
-            Phase::Failing => Some(Wait::Close),
+            Phase::Failing(_) if self.awaits_answer() => Some(Wait::Answer),
+            Phase::Failing(_) | Phase::Closing => Some(Wait::Close),
             _ if lost(&self.from_client) || lost(&self.from_backend) => Some(Wait::Reset),
             _ if self.from_client.has_closed() && self.from_backend.has_closed() => {
                 Some(Wait::Close)
             }
-            Phase::Open | Phase::Closing => None,
+            Phase::Open | Phase::Draining => None,
         }
     }
 
+    /// Whether an offender is still to hear what the other peer answers.
+    fn awaits_answer(&self) -> bool {
+        let open = |flow: &Flow| flow.outlet == Outlet::Open;
+        open(&self.from_client) || open(&self.from_backend)
+    }
+
     /// The limit of [`Self::wait`] has passed.
-    pub(super) fn expired(&mut self, wait: Wait) {
+    fn expired(&mut self, wait: Wait) {
         match wait {
+            Wait::Answer => self.say_refusal(),
             Wait::Close => self.cut(),
-            Wait::Reset | Wait::Cut => self.phase = Phase::Over,
+            Wait::Reset => {
+                self.abrupt = [true; 2];
+                self.phase = Phase::Over;
+            }
+            Wait::Cut => self.phase = Phase::Over,
         }
+    }
+
+    /// Whether the connection to `side` is to be reset when the tunnel is over.
+    pub(super) fn is_abrupt(&self, side: Side) -> bool {
+        self.abrupt[side as usize]
+    }
+
+    /// Whether nothing goes to `side` any more, so that what has not left for it need not be waited for.
+    pub(super) fn is_done_with(&self, side: Side) -> bool {
+        self.flow(side.other()).outlet == Outlet::Broken
     }
 
     /// Whether nothing is left to be done, so that both connections can be dropped.
     pub(super) fn is_over(&self) -> bool {
-        let done = |flow: &Flow| flow.inlet != Inlet::Open && flow.outlet.is_finished();
-        self.phase == Phase::Over || (done(&self.from_client) && done(&self.from_backend))
+        let is_done = |side: Side| {
+            let is_silent = self.flow(side).inlet != Inlet::Open || self.cut_off == Some(side);
+            is_silent && self.flow(side.other()).outlet.is_finished()
+        };
+        self.phase == Phase::Over || Side::BOTH.into_iter().all(is_done)
+    }
+
+    /// When something last came from `side`, but for Pongs to Pings of ours; before that, when the
+    /// tunnel was opened.
+    pub(super) fn last_traffic(&self, side: Side) -> Instant {
+        self.flow(side).last_traffic
+    }
+
+    /// How long `side` took to answer our last Ping that it has answered.
+    pub(super) fn round_trip(&self, side: Side) -> Option<Duration> {
+        self.care.as_ref()?.round_trip(side)
+    }
+
+    /// Whether somebody has begun to end it.
+    pub(super) fn is_ending(&self) -> bool {
+        self.end.is_some()
     }
 
     /// What both directions carried so far, and how the tunnel ended.
     pub(super) fn summary(&self, age: Duration) -> TunnelEnd {
-        let end = self
-            .end
-            .clone()
-            .unwrap_or(End::by_gateway(EndCause::Abandoned, None));
+        let end = match &self.end {
+            Some(end) => End::clone(end),
+            None => End::by_gateway(EndCause::Abandoned, None),
+        };
         TunnelEnd {
             by: end.by,
             cause: end.cause,
             close_code: end.close_code,
+            close_reason: end.close_reason,
             to_backend: self.from_client.traffic,
             to_client: self.from_backend.traffic,
             age,
@@ -332,7 +526,7 @@ impl Machine {
 
     /// Only the first cause counts: what follows is its consequence.
     fn note(&mut self, end: End) {
-        self.end.get_or_insert(end);
+        self.end.get_or_insert_with(|| Box::new(end));
     }
 }
 

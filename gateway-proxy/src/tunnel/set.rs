@@ -1,63 +1,62 @@
-//! All tunnels of one worker: opening, finding those whose listener or target is gone, draining.
-//!
-//! One task paces each drain and holds its deadline, so that an idle tunnel needs no timer.
+//! All tunnels of one worker: opening them, and telling each what was ordered from outside. Who is
+//! told to end, and when, is the business of [`ending`].
 
-mod pace;
+mod ending;
+mod list;
+pub(super) mod pace;
+mod progress;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
-use gateway_core::snapshot::{ListenerId, Snapshot, TargetId};
+use gateway_core::snapshot::Snapshot;
+use gateway_core::tunnels::TunnelId;
 use rustls::crypto::{SecureRandom, aws_lc_rs};
 use slab::Slab;
-use tokio::sync::Notify;
-use tokio::task::spawn_local;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 
+use super::drains::{Drain, DrainBook};
 use super::driver::{Tunnel, TunnelAbout};
 use super::leg::Leg;
 use super::machine::{Machine, READ_LIMIT};
+use super::meter::TunnelMeter;
+use super::state::TunnelState;
+use super::timers::{Timers, now};
+use ending::Standing;
+pub(crate) use ending::TunnelFilter;
+
+/// How many tunnels are looked at before others on the worker have their turn.
+const SLICE: usize = if cfg!(test) { 2 } else { 512 };
 
 /// Names a tunnel among those of its worker, once and for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TunnelKey {
-    slot: usize,
     serial: u64,
+    slot: usize,
 }
 
 /// What a tunnel is told from outside.
 #[derive(Debug, Clone)]
 pub(super) enum Order {
-    /// End by the WebSocket protocol.
-    Close(Rc<Farewell>),
+    /// End by the WebSocket protocol, with that drain's Close frame.
+    Close(Arc<Drain>),
     /// End now.
     Cut,
 }
 
-/// What a Close frame of ours says; one for all tunnels of a drain.
-#[derive(Debug)]
-pub(super) struct Farewell {
-    /// The status code (RFC 6455 section 7.4).
-    pub(super) code: u16,
-    /// The reason that peers may log.
-    pub(super) reason: Box<str>,
-}
-
 /// What the set knows of a tunnel.
 struct Entry {
-    serial: u64,
-    listener: ListenerId,
-    target: TargetId,
-    drain_timeout: Duration,
-    draining: bool,
+    tunnel: Rc<TunnelState>,
+    standing: Standing,
     order: Option<Order>,
     waker: Option<Waker>,
 }
 
-/// The tunnels of one worker. Lives on that worker's thread, in its `LocalSet`.
+/// The tunnels of one worker. Lives on that worker's thread, in its runtime.
 pub(crate) struct TunnelSet {
     entries: RefCell<Slab<Entry>>,
     next_serial: Cell<u64>,
@@ -68,12 +67,22 @@ pub(crate) struct TunnelSet {
     live: RefCell<Option<Arc<Snapshot>>>,
     /// When the process ends, once that is known.
     shutdown: Cell<Option<Instant>>,
+    /// The drains of all workers.
+    drains: Arc<DrainBook>,
+    /// Orders are carried out one after another, in the order in which they came.
+    turn: Mutex<()>,
     random: &'static dyn SecureRandom,
+    /// What wakes tunnels at their deadlines.
+    timers: Rc<Timers>,
+    /// Counts what tunnels carry.
+    meter: Arc<TunnelMeter>,
+    /// How many tunnels are to be told of while they are open.
+    told_of: Cell<usize>,
 }
 
 impl TunnelSet {
-    /// An empty set.
-    pub(crate) fn new() -> Self {
+    /// An empty set, whose drains are told in `drains`.
+    pub(crate) fn new(drains: Arc<DrainBook>) -> Self {
         Self {
             entries: RefCell::default(),
             next_serial: Cell::new(0),
@@ -81,15 +90,25 @@ impl TunnelSet {
             emptied: Notify::new(),
             live: RefCell::new(None),
             shutdown: Cell::new(None),
+            drains,
+            turn: Mutex::default(),
             random: aws_lc_rs::default_provider().secure_random,
+            timers: Rc::new(Timers::new()),
+            meter: Arc::default(),
+            told_of: Cell::new(0),
         }
+    }
+
+    /// The same, with its traffic counted by `meter`.
+    pub(crate) fn metered_by(self, meter: Arc<TunnelMeter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// Opens a tunnel as a task of its own. `client_first` and `backend_first` are what arrived
     /// behind either head; they are copied, and go first. Whoever read the heads bounds them.
     ///
     /// # Panics
-    /// Outside a `LocalSet`.
+    /// Outside a `LocalRuntime`.
     pub(crate) fn open(
         self: &Rc<Self>,
         client: Leg,
@@ -97,29 +116,42 @@ impl TunnelSet {
         backend: Leg,
         backend_first: &[u8],
         about: TunnelAbout,
-    ) {
+    ) -> TunnelId {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
-        let mut entry = Entry {
-            serial,
-            listener: about.listener,
-            target: about.target,
-            drain_timeout: about.drain_timeout,
-            draining: false,
+        let opened = now();
+        let settings = &about.settings.web_socket;
+        let mut machine = Machine::new(settings, Arc::clone(&self.meter), self.mask(), opened);
+        machine.begin(client_first, backend_first, opened);
+        if let Some(timeout) = settings.tcp_user_timeout {
+            client.limit_silence(timeout);
+            backend.limit_silence(timeout);
+        }
+        let worker = about.worker;
+        let id = TunnelId { worker, serial };
+        let tunnel = Rc::new(TunnelState::new(
+            id,
+            (about.listener, about.target),
+            Arc::clone(&about.settings),
+            Arc::clone(&about.identity),
+            machine,
+            opened,
+        ));
+        if tunnel.is_told_of() {
+            self.told_of.set(self.told_of.get() + 1);
+        }
+        let slot = self.entries.borrow_mut().insert(Entry {
+            tunnel: Rc::clone(&tunnel),
+            standing: Standing::Open,
             order: None,
             waker: None,
-        };
-        let time_left = self.time_left(&entry);
-        entry.draining = time_left.is_some();
-        let slot = self.entries.borrow_mut().insert(entry);
-        let machine = Machine::new(client_first, backend_first, self.mask());
-        let key = TunnelKey { slot, serial };
-        let tunnel = Tunnel::new(Rc::clone(self), key, (client, backend), machine, about);
+        });
+        let key = TunnelKey { serial, slot };
+        let task = Tunnel::new(Rc::clone(self), key, (client, backend), tunnel, about);
         // The set is the task's owner: it knows of it until the task drops its entry.
-        drop(spawn_local(tunnel));
-        if let Some(time) = time_left {
-            self.start_drain(&[(key, time)]);
-        }
+        drop(spawn_local(task));
+        self.judge_new(key);
+        id
     }
 
     /// How many tunnels are open.
@@ -132,102 +164,32 @@ impl TunnelSet {
         self.entries.borrow().is_empty()
     }
 
-    /// Starts to drain the tunnels whose listener or target `snapshot` no longer has, each within
-    /// the time that its settings gave it; that no rule leads there any more drains nothing. Tunnels
-    /// that drain already go on doing so. To be called with every new snapshot: a handshake may end
-    /// behind it, and its tunnel is judged by the last.
-    pub(crate) fn refresh(self: &Rc<Self>, snapshot: &Arc<Snapshot>) {
-        self.live.replace(Some(Arc::clone(snapshot)));
-        self.start_drain(&self.choose(|entry| self.time_left(entry)));
+    /// Does something to the tunnel `key`, if it is still there.
+    fn with<T>(&self, key: TunnelKey, act: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(key.slot)?;
+        (entry.tunnel.id.serial == key.serial).then(|| act(entry))
     }
 
-    /// Drains every tunnel for the end of the process, and those that still open, and returns when
-    /// none is left: at `deadline` from now, plus a moment for the last FINs, at the latest.
-    pub(crate) async fn drain_all(self: &Rc<Self>, deadline: Duration) {
-        self.shutdown.set(Some(Instant::now() + deadline));
-        // Those that drain already may have more time than the process has.
-        self.start_drain(&self.choose(|_| Some(deadline)));
+    /// Shows every tunnel to `visit`, with rests for others. One that opens meanwhile may be missed.
+    async fn walk(&self, mut visit: impl FnMut(TunnelKey, &mut Entry)) {
+        let mut slots = 0..SLICE;
         loop {
-            let emptied = self.emptied.notified();
-            if self.is_empty() {
+            let is_last = {
+                let mut entries = self.entries.borrow_mut();
+                for slot in slots.clone() {
+                    if let Some(entry) = entries.get_mut(slot) {
+                        let serial = entry.tunnel.id.serial;
+                        visit(TunnelKey { serial, slot }, entry);
+                    }
+                }
+                slots.end >= entries.capacity()
+            };
+            if is_last {
                 return;
             }
-            emptied.await;
-        }
-    }
-
-    /// How long a tunnel that the last refresh, or the end of the process, leaves no place may still
-    /// take; `None` for one that may stay, and one that drains already.
-    fn time_left(&self, entry: &Entry) -> Option<Duration> {
-        if entry.draining {
-            return None;
-        }
-        if let Some(end) = self.shutdown.get() {
-            return Some(end.saturating_duration_since(Instant::now()));
-        }
-        let live = self.live.borrow();
-        let stays = live
-            .as_ref()
-            .is_none_or(|live| live.has_listener(entry.listener) && live.has_target(entry.target));
-        (!stays).then_some(entry.drain_timeout)
-    }
-
-    /// Marks the tunnels for which `time` gives a time as draining.
-    fn choose(&self, time: impl Fn(&Entry) -> Option<Duration>) -> Vec<(TunnelKey, Duration)> {
-        let mut chosen = Vec::new();
-        for (slot, entry) in &mut *self.entries.borrow_mut() {
-            if let Some(time) = time(entry) {
-                entry.draining = true;
-                let serial = entry.serial;
-                chosen.push((TunnelKey { slot, serial }, time));
-            }
-        }
-        chosen
-    }
-
-    /// Drains `tunnels`, each in its time: Close frames spread over a window, then the cut.
-    fn start_drain(self: &Rc<Self>, tunnels: &[(TunnelKey, Duration)]) {
-        if tunnels.is_empty() {
-            return;
-        }
-        let steps = pace::plan(tunnels, fastrand::f64);
-        let reason = match self.shutdown.get() {
-            Some(_) => "shutting down",
-            None => "going away",
-        };
-        tracing::info!(tunnels = tunnels.len(), reason, "draining tunnels");
-        let farewell = Rc::new(Farewell {
-            code: 1001,
-            reason: reason.into(),
-        });
-        let set = Rc::clone(self);
-        drop(spawn_local(async move {
-            set.run_drain(steps, farewell).await;
-        }));
-    }
-
-    async fn run_drain(&self, steps: Vec<pace::Step>, farewell: Rc<Farewell>) {
-        let start = Instant::now();
-        for step in steps {
-            tokio::time::sleep_until(start + step.after).await;
-            let order = match step.action {
-                pace::Action::Cut => Order::Cut,
-                pace::Action::Close => Order::Close(Rc::clone(&farewell)),
-            };
-            self.order(step.key, order);
-        }
-    }
-
-    fn order(&self, key: TunnelKey, order: Order) {
-        let mut entries = self.entries.borrow_mut();
-        let entry = entries.get_mut(key.slot);
-        if let Some(entry) = entry.filter(|entry| entry.serial == key.serial) {
-            if !matches!(entry.order, Some(Order::Cut)) {
-                entry.order = Some(order);
-            }
-            if let Some(waker) = &entry.waker {
-                waker.wake_by_ref();
-            }
+            slots = slots.end..slots.end + SLICE;
+            yield_now().await;
         }
     }
 
@@ -248,10 +210,20 @@ impl TunnelSet {
     /// The tunnel `key` has ended.
     pub(super) fn remove(&self, key: TunnelKey) {
         let mut entries = self.entries.borrow_mut();
-        entries.try_remove(key.slot);
+        if let Some(entry) = entries.try_remove(key.slot) {
+            entry.standing.ended();
+            if entry.tunnel.is_told_of() {
+                self.told_of.set(self.told_of.get() - 1);
+            }
+        }
         if entries.is_empty() {
             self.emptied.notify_waiters();
         }
+    }
+
+    /// What wakes tunnels at their deadlines.
+    pub(super) fn timers(&self) -> &Rc<Timers> {
+        &self.timers
     }
 
     /// The buffer to read into, for one turn.
@@ -262,10 +234,15 @@ impl TunnelSet {
     /// A masking key that nobody can foretell (RFC 6455 section 5.3).
     pub(super) fn mask(&self) -> [u8; 4] {
         let mut mask = [0; 4];
-        // Without random numbers TLS would have failed long ago; a key that can be foretold masks
-        // nothing of a peer's here, only our own Close frame.
-        let _ = self.random.fill(&mut mask);
+        self.fill_random(&mut mask);
         mask
+    }
+
+    /// Fills `bytes` with what nobody can foretell.
+    pub(super) fn fill_random(&self, bytes: &mut [u8]) {
+        // Without random numbers TLS would have failed long ago; a key that can be foretold masks
+        // nothing of a peer's here, only our own control frames.
+        let _ = self.random.fill(bytes);
     }
 }
 

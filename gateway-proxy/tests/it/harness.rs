@@ -38,6 +38,7 @@ pub(crate) fn config(port: u16, backends: &[SocketAddr]) -> Config {
         protocol: ListenerProtocol::Http,
         hosts: HostNames::Any,
         proxy_protocol: false,
+        web_socket: Default::default(),
     };
     config
         .listeners
@@ -52,6 +53,7 @@ pub(crate) fn config(port: u16, backends: &[SocketAddr]) -> Config {
         probe: None,
         drain_timeout: Duration::from_secs(30),
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     };
     config
         .http_settings
@@ -63,6 +65,7 @@ pub(crate) fn config(port: u16, backends: &[SocketAddr]) -> Config {
         pool: PoolName::from("pool"),
         http_settings: HttpSettingsName::from("settings"),
         balancing: Balancing::RoundRobin,
+        slow_start: None,
     };
     config.rules.insert(RuleName::from("rule"), rule);
     config
@@ -178,6 +181,11 @@ impl Gateway {
     /// What is live.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(self.snapshot.lock().unwrap().as_ref().unwrap())
+    }
+
+    /// Waits for what the proxy is asked.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// Drains the proxy.

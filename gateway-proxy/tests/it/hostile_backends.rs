@@ -111,12 +111,31 @@ fn a_refusing_target_gives_way_to_another_and_is_suspected() {
 }
 
 #[test]
+fn a_request_that_nobody_has_seen_goes_on_until_it_is_taken() {
+    let backend = Backend::ok();
+    let mut members: Vec<SocketAddr> = (0..7).map(|_| nobody()).collect();
+    members.push(backend.address);
+    for request in [GET, POST] {
+        let gateway = Gateway::start(&members);
+        assert!(gateway.ask(request).ends_with("ok"));
+        assert_eq!(gateway.suspects().len(), 7);
+        // Those that have refused are passed over for a while.
+        for _ in 0..8 {
+            assert!(gateway.ask(request).ends_with("ok"));
+        }
+        assert_eq!(gateway.suspects().len(), 7);
+    }
+}
+
+#[test]
 fn a_pool_that_refuses_is_502() {
     let gateway = Gateway::start(&[nobody(), nobody(), nobody()]);
-    let answer = gateway.ask(GET);
-    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
-    // Twice at most, whatever the pool holds.
-    assert_eq!(gateway.suspects().len(), 2);
+    // Passed over or not: while there is nobody else, they are asked again, each once.
+    for request in 1..=2 {
+        let answer = gateway.ask(GET);
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        assert_eq!(gateway.suspects().len(), 3 * request);
+    }
 }
 
 #[test]

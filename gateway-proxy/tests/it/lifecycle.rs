@@ -152,11 +152,13 @@ fn connections_over_the_limit_wait_for_their_turn() {
     let mut first = gateway.connect();
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     first.answer(2);
+    // It is about to ask again: it makes no room.
+    first.send("GET / HTTP/1.1\r\n");
     let mut second = gateway.connect();
     second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     second
         .0
-        .set_read_timeout(Some(Duration::from_millis(100)))
+        .set_read_timeout(Some(Duration::from_millis(400)))
         .unwrap();
     let waits = std::io::Read::read(&mut second.0, &mut [0]);
     assert_eq!(waits.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
@@ -296,7 +298,7 @@ fn what_is_counted_can_be_scraped() {
         "http_client_requests_total{connection=\"reused\"} 1\n",
         "gateway_request_failures_total{side=\"client\"} 2\n",
         "gateway_connections_accepted_total 4\n",
-        "gateway_tunnels_active{pool=\"pool\"} 0\n",
+        "gateway_tunnels_active{listener=\"listener\",pool=\"pool\"} 0\n",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }

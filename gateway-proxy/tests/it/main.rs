@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+mod balancing;
 mod forwarding;
+mod gate;
 mod harness;
 mod hostile_backends;
 mod hostile_clients;
+mod known_tunnels;
 mod lifecycle;
 mod removal;
+mod room;
 mod streaming;
 mod tls;
+mod tunnels;
 mod websocket;

@@ -47,6 +47,21 @@ fn answers_without_a_body_have_none() {
         ),
         (
             "GET",
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
+            "content-length: 99\r\n",
+        ),
+        (
+            "HEAD",
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 099\r\n\r\n",
+            "content-length: 99\r\n",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n",
+            "content-length: 0\r\n",
+        ),
+        (
+            "GET",
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
             "content-length: 0\r\n",
         ),
@@ -61,6 +76,30 @@ fn answers_without_a_body_have_none() {
             assert!(!head.contains("transfer-encoding"), "{head}");
         }
         assert_eq!(backend.connections(), 1);
+    }
+}
+
+#[test]
+fn a_length_without_a_body_goes_on_only_if_it_is_one() {
+    for (method, status) in [("GET", "304 Not Modified"), ("HEAD", "200 OK")] {
+        for lengths in [
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: 5, 6\r\n",
+            "Content-Length: five\r\n",
+            "Content-Length: -5\r\n",
+            "Content-Length: 99999999999999999999999\r\n",
+        ] {
+            let backend = Backend::answering(format!("HTTP/1.1 {status}\r\n{lengths}\r\n"));
+            let gateway = Gateway::start(&[backend.address]);
+            let answer = gateway.ask(format!(
+                "{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            ));
+            let is_refused = answer.starts_with("HTTP/1.1 502 ");
+            assert!(
+                is_refused || !answer.contains("content-length"),
+                "{lengths} {answer}"
+            );
+        }
     }
 }
 

@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api_mode;
+mod balancing;
 mod check;
+mod connections;
 mod demo;
+mod events;
 mod examples;
 mod file_mode;
 mod metrics;
+mod rebalance;
 mod refusals;
 mod support;

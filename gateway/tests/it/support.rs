@@ -207,6 +207,19 @@ impl Backends {
     pub(crate) fn address(&self, index: usize) -> SocketAddr {
         self.running[index].address()
     }
+
+    /// Ends one; those behind it move up.
+    pub(crate) fn stop(&mut self, index: usize) {
+        self.runtime.block_on(self.running.remove(index).stop());
+    }
+
+    /// Makes the backend's probes fail, or succeed again.
+    pub(crate) fn set_well(&self, index: usize, is_well: bool) {
+        let status = if is_well { 200 } else { 500 };
+        self.running[index]
+            .faults()
+            .update(|faults| faults.health.status = status);
+    }
 }
 
 impl Drop for Backends {
@@ -260,10 +273,18 @@ pub(crate) fn get_request(host: &str, path: &str) -> String {
 }
 
 pub(crate) fn put(port: u16, path: &str, body: &str) -> Option<Answer> {
+    with_body(port, "PUT", path, body)
+}
+
+pub(crate) fn post(port: u16, path: &str, body: &str) -> Option<Answer> {
+    with_body(port, "POST", path, body)
+}
+
+fn with_body(port: u16, method: &str, path: &str, body: &str) -> Option<Answer> {
     send(
         port,
         &format!(
-            "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ),

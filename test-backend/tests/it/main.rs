@@ -1,7 +1,9 @@
 //! The backend from outside: what it answers, and how it misbehaves.
 
 use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use test_backend::{AnswerFault, Backend, BackendOptions, FaultSet, TlsIdentity, UpgradeFault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -211,6 +213,86 @@ async fn a_hanging_backend_answers_orders_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_ill_backend_is_ill_whatever_it_is_asked() {
+    let backend = start("b1").await;
+    let order =
+        "POST /_fault?status=503&delayMs=50 HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";
+    let answer = exchange(&backend, order).await.unwrap();
+    assert!(answer.contains("\"status\": 503"), "{answer}");
+    for request in [
+        "GET / HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n",
+        &HANDSHAKE.replace("Connection: Upgrade", "Connection: Upgrade, close"),
+    ] {
+        let asked = Instant::now();
+        let answer = exchange(&backend, request).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{request}: {answer}");
+        assert!(asked.elapsed() >= Duration::from_millis(50), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_deaf_backend_serves_nobody_new() {
+    let backend = start("b1").await;
+    let url = format!("ws://{}/echo", backend.address());
+    let (mut open, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    backend.faults().update(|set| set.deaf = true);
+    // Its listening task has its turn before this answers.
+    open.send(Message::text("still here")).await.unwrap();
+    assert_eq!(
+        open.next().await.unwrap().unwrap(),
+        Message::text("still here")
+    );
+    let unheard = tokio::time::timeout(Duration::from_millis(100), get(&backend, "/")).await;
+    assert!(unheard.is_err(), "{unheard:?}");
+    backend.faults().clear();
+    assert!(get(&backend, "/").await.unwrap().contains("200 OK"));
+}
+
+#[tokio::test]
+async fn one_backend_can_look_like_many() {
+    let with_three_more = async |listen| {
+        let options = BackendOptions {
+            listen,
+            more: 3,
+            ..BackendOptions::default()
+        };
+        Backend::start(options).await
+    };
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let backend = with_three_more(anywhere).await.unwrap();
+    let free = backend.more_addresses().to_vec();
+    assert_eq!(free.len(), 3);
+    for address in free {
+        TcpStream::connect(address).await.unwrap();
+    }
+
+    // Another process may have one of four ports.
+    let backend = loop {
+        let before = start("b1").await;
+        let first = before.address();
+        before.stop().await;
+        if let Ok(backend) = with_three_more(first).await {
+            break backend;
+        }
+    };
+    let first = backend.address().port();
+    let ports = backend.more_addresses().iter().map(SocketAddr::port);
+    assert!(ports.eq(first + 1..=first + 3), "{backend:?}");
+    let said = format!("X-Backend-Port: {first}\r\n");
+    let answer = get(&backend, "/").await.unwrap();
+    assert!(answer.contains(&said), "{answer}");
+    let mut stream = TcpStream::connect(backend.address()).await.unwrap();
+    stream.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    assert!(head.contains(&said), "{head}");
+}
+
+#[tokio::test]
 async fn a_refusing_backend_comes_back_by_itself() {
     let backend = start("b1").await;
     let faults = FaultSet {
@@ -226,7 +308,12 @@ async fn a_refusing_backend_comes_back_by_itself() {
 
 #[tokio::test]
 async fn stop_closes_websockets_with_a_reason() {
-    let backend = start("b1").await;
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let options = BackendOptions {
+        control: Some(anywhere),
+        ..BackendOptions::default()
+    };
+    let backend = Backend::start(options).await.unwrap();
     let url = format!("ws://{}/echo", backend.address());
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
     backend.stop().await;
@@ -234,6 +321,40 @@ async fn stop_closes_websockets_with_a_reason() {
         panic!("no Close frame");
     };
     assert_eq!(u16::from(frame.code), 1001);
+}
+
+#[tokio::test]
+async fn a_certificate_can_be_changed_for_another() {
+    let pem = |name: &str| {
+        let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        (
+            pair.cert.pem() + &pair.signing_key.serialize_pem(),
+            pair.cert,
+        )
+    };
+    let ((own, _), (other, shown)) = (pem("own.test"), pem("other.test"));
+    let options = BackendOptions {
+        tls: Some(TlsIdentity::from_pem(own.as_bytes()).unwrap()),
+        ..BackendOptions::default()
+    };
+    let backend = Backend::start(options).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(shown.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let trusts_other = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(trusts_other));
+    let shake = async || {
+        let tcp = TcpStream::connect(backend.address()).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from("other.test").unwrap();
+        connector.connect(name, tcp).await.is_ok()
+    };
+    assert!(!shake().await);
+    backend.faults().update(|set| set.certificate = Some(other));
+    assert!(shake().await);
 }
 
 #[test]

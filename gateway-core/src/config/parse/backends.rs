@@ -157,6 +157,7 @@ impl Checker<'_, '_> {
         let path_prefix = self.path_prefix(place, written);
         let drain_timeout = self.drain_timeout(place, written);
         let unavailable_status = self.unavailable_status(place, written);
+        let web_socket = self.tunnel_settings(place, written.web_socket.as_ref(), drain_timeout);
         let probe = self.target(written.probe.as_ref(), Collection::Probes);
         Some(HttpSettings {
             port: port?,
@@ -167,6 +168,7 @@ impl Checker<'_, '_> {
             probe: probe.map(Into::into),
             drain_timeout,
             unavailable_status,
+            web_socket,
         })
     }
 

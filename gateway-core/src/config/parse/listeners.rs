@@ -70,12 +70,14 @@ impl<'g> Checker<'g, '_> {
         );
         let protocol = self.listener_protocol(place, written);
         let hosts = self.listener_hosts(place, written);
+        let web_socket = self.listener_web_socket(place, written.web_socket.as_ref());
         Some(Listener {
             address: addresses.get(address?).copied()??,
             port: ports.get(port?).copied()??,
             protocol: protocol?,
             hosts: hosts?,
             proxy_protocol: written.proxy_protocol.unwrap_or_default(),
+            web_socket,
         })
     }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU8;
 use super::backends::{path_fault, seconds};
 use super::hosts::header_fault;
 use super::{CONFLICTING_PROPERTIES, Checker, Place, each};
-use crate::config::{Probe, ProbeHost, ProbeMatch, ProbeProtocol, StatusRange};
+use crate::config::{Probe, ProbeAsks, ProbeHost, ProbeMatch, ProbeProtocol, StatusRange};
 use crate::name::ProbeName;
 use crate::resource::{Collection, ProbeHealthMatch, ProbeProperties, ProbeProtocolChoice, shown};
 
@@ -32,7 +32,7 @@ impl Checker<'_, '_> {
     }
 
     fn probe(&mut self, place: &Place<'_>, written: &ProbeProperties) -> Option<Probe> {
-        let protocol = self.probe_protocol(place, written);
+        let question = self.probe_question(place, written);
         let host = self.probe_host(place, written);
         let path = self.probe_path(place, written);
         let mut bounded = |property, value: Option<u32>, absent, highest| {
@@ -49,43 +49,96 @@ impl Checker<'_, '_> {
             20,
         );
         let port = self.port(&place.property("port"), place, written.port);
-        let matches = self.probe_match(place, written.matches.as_ref());
+        let (protocol, asks) = question?;
         Some(Probe {
-            protocol: protocol?,
+            protocol,
+            asks,
             host,
             path,
             interval: seconds(interval?),
             timeout: seconds(timeout?),
             unhealthy_threshold: NonZeroU8::new(u8::try_from(threshold?).ok()?)?,
             min_servers: written.min_servers.unwrap_or_default() as usize,
-            matches,
             port,
         })
     }
 
-    fn probe_protocol(
+    /// What is spoken and what is asked. What does not belong to the protocol is checked all the
+    /// same: its faults would show with the next change of the protocol.
+    fn probe_question(
         &mut self,
         place: &Place<'_>,
         written: &ProbeProperties,
-    ) -> Option<ProbeProtocol> {
-        let pointer = place.property("protocol");
-        match written.protocol {
-            Some(ProbeProtocolChoice::Http) => Some(ProbeProtocol::Http),
-            Some(ProbeProtocolChoice::Https) => Some(ProbeProtocol::Https),
-            None => {
-                self.missing(place, "protocol", "write `Http` or `Https`");
-                None
+    ) -> Option<(ProbeProtocol, ProbeAsks)> {
+        let matches = self.probe_match(place, written.matches.as_ref());
+        let subprotocol = self.probe_subprotocol(place, written);
+        let protocol = match written.protocol {
+            Some(ProbeProtocolChoice::Http) => ProbeProtocol::Http,
+            Some(ProbeProtocolChoice::Https) => ProbeProtocol::Https,
+            Some(ProbeProtocolChoice::WebSocket) => {
+                self.without_match(place, written);
+                let asks = ProbeAsks::WebSocket { subprotocol };
+                return Some((ProbeProtocol::AsHttpSettings, asks));
             }
-            Some(other) => {
+            None => {
+                self.missing(place, "protocol", "write `Http`, `Https` or `WebSocket`");
+                return None;
+            }
+            Some(other @ (ProbeProtocolChoice::Tcp | ProbeProtocolChoice::Tls)) => {
                 self.problems.error(
-                    pointer,
+                    place.property("protocol"),
                     "ProbeProtocolNotServed",
                     format!("{place} asks by {other:?}, which is not served: nobody would notice a dead backend"),
-                    "write `Http` or `Https`, and a path that the backend answers",
+                    "write `Http`, `Https` or `WebSocket`, and a path that the backend answers",
                 );
-                None
+                return None;
+            }
+        };
+        if subprotocol.is_some() {
+            self.not_served(
+                place.property("webSocket/subprotocol"),
+                format!("`subprotocol` of {place} has no effect: the probe sends a GET"),
+                "write `WebSocket` as `protocol`, or remove it",
+            );
+        }
+        Some((protocol, ProbeAsks::Get(matches)))
+    }
+
+    /// Azure's GET writes an empty `match`, which means nothing.
+    fn without_match(&mut self, place: &Place<'_>, written: &ProbeProperties) {
+        let Some(matches) = &written.matches else {
+            return;
+        };
+        let body = matches.body.as_deref().unwrap_or_default();
+        let codes = matches.status_codes.as_deref().unwrap_or_default();
+        for (given, property) in [
+            (!codes.is_empty(), "statusCodes"),
+            (!body.is_empty(), "body"),
+        ] {
+            if given {
+                self.not_served(
+                    place.property(&format!("match/{property}")),
+                    format!("`{property}` of {place} has no effect: healthy is a valid 101, and a Pong to a Ping"),
+                    "remove it",
+                );
             }
         }
+    }
+
+    fn probe_subprotocol(
+        &mut self,
+        place: &Place<'_>,
+        written: &ProbeProperties,
+    ) -> Option<Box<str>> {
+        let subprotocol = written.web_socket.as_ref()?.subprotocol.as_deref()?;
+        if !is_subprotocol(subprotocol) {
+            self.invalid(
+                place.property("webSocket/subprotocol"),
+                format!("`{}` of {place} is no subprotocol", shown(subprotocol)),
+                "write one name like `chat`, of letters, digits and !#$%&'*+-.^_`|~",
+            );
+        }
+        Some(subprotocol.into())
     }
 
     /// Without a word on the host, the settings or the member give it, as for the default probe.
@@ -160,6 +213,12 @@ impl Checker<'_, '_> {
     }
 }
 
+/// Visible ASCII without separators (RFC 6455 section 4.1, item 10).
+pub(super) fn is_subprotocol(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
+}
+
 /// `"204"` or `"200-399"`; blanks around the numbers are Azure's too.
 fn status_range(text: &str) -> Option<StatusRange> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -178,6 +237,25 @@ fn status_range(text: &str) -> Option<StatusRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subprotocols() {
+        let rows = [
+            ("chat", true),
+            ("v12.stomp", true),
+            ("graphql-transport-ws", true),
+            ("!#$%&'*+-.^_`|~", true),
+            ("", false),
+            ("chat, superchat", false),
+            ("a b", false),
+            ("a\r\nX: y", false),
+            ("wamp/2", false),
+            ("k\u{e4}se", false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(is_subprotocol(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn status_codes() {

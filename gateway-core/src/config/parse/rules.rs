@@ -2,7 +2,9 @@
 //! is, a redirect is not, and its listener answers 404 rather than send anything elsewhere.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::backends::seconds;
 use super::{CONFLICTING_PROPERTIES, Checker, Place, each};
 use crate::config::{Balancing, RoutingRule};
 use crate::name::RuleName;
@@ -37,7 +39,7 @@ impl<'g> Checker<'g, '_> {
             let destination = self.destination(&place, written);
             self.one_rule_per_listener(&place, listener, &mut rule_of);
             if let (Some(listener), Some(destination)) = (listener, destination)
-                && let Some(rule) = self.rule(&place, listener, &destination)
+                && let Some(rule) = self.rule(listener, &destination)
             {
                 let position = if priority.is_none() { position } else { 0 };
                 rules.insert(
@@ -56,14 +58,9 @@ impl<'g> Checker<'g, '_> {
         rules
     }
 
-    fn rule(
-        &mut self,
-        place: &Place<'_>,
-        listener: &str,
-        destination: &Destination<'_>,
-    ) -> Option<RoutingRule> {
+    fn rule(&mut self, listener: &str, destination: &Destination<'_>) -> Option<RoutingRule> {
         let settings = Collection::BackendHttpSettingsCollection;
-        let balancing = self.balancing(place, destination.policy);
+        let balancing = self.balancing(destination.policy);
         Some(RoutingRule {
             priority: None,
             position: 0,
@@ -73,6 +70,7 @@ impl<'g> Checker<'g, '_> {
                 .into(),
             http_settings: self.target(Some(destination.settings), settings)?.into(),
             balancing,
+            slow_start: self.slow_start(destination.policy),
         })
     }
 
@@ -280,7 +278,26 @@ impl<'g> Checker<'g, '_> {
         })
     }
 
-    fn balancing(&mut self, place: &Place<'_>, policy: Option<&Reference>) -> Balancing {
+    /// What is wrong with a policy's own properties is said once, however many rules name it.
+    pub(super) fn policies(&mut self) {
+        let gateway = self.gateway;
+        let all = gateway.properties.load_distribution_policies.as_ref();
+        for (place, policy) in each(Collection::LoadDistributionPolicies, all) {
+            let pointer = place.property("slowStartInSec");
+            self.bounded(&pointer, &place, policy.slow_start_in_sec, 1..=3600);
+        }
+    }
+
+    /// Its bounds are [`Checker::policies`]' affair.
+    fn slow_start(&self, policy: Option<&Reference>) -> Option<Duration> {
+        let policies = Collection::LoadDistributionPolicies;
+        let name = self.target(policy, policies)?;
+        let all = self.gateway.properties.load_distribution_policies.as_ref();
+        let (_, policy) = each(policies, all).find(|(policy, _)| policy.name == name)?;
+        policy.slow_start_in_sec.map(seconds)
+    }
+
+    fn balancing(&mut self, policy: Option<&Reference>) -> Balancing {
         let policies = Collection::LoadDistributionPolicies;
         let Some(name) = self.target(policy, policies) else {
             return Balancing::RoundRobin;
@@ -291,14 +308,7 @@ impl<'g> Checker<'g, '_> {
         match policy.and_then(|(_, policy)| policy.load_distribution_algorithm) {
             None | Some(LoadDistributionAlgorithm::RoundRobin) => Balancing::RoundRobin,
             Some(LoadDistributionAlgorithm::LeastConnections) => Balancing::LeastConnections,
-            Some(LoadDistributionAlgorithm::IpHash) => {
-                self.not_served(
-                    place.property("loadDistributionPolicy"),
-                    format!("{place} chooses by the client's address: it goes round robin instead"),
-                    "write `RoundRobin` or `LeastConnections` in the policy",
-                );
-                Balancing::RoundRobin
-            }
+            Some(LoadDistributionAlgorithm::IpHash) => Balancing::IpHash,
         }
     }
 }

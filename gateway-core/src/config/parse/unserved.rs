@@ -171,11 +171,6 @@ impl Checker<'_, '_> {
                     "firewallPolicy",
                     "requests are not inspected",
                 ),
-                (
-                    listener.web_socket.is_some(),
-                    "webSocket",
-                    "WebSockets of any origin are taken, in any number",
-                ),
             ];
             for (given, property, instead) in rows {
                 if given {
@@ -207,11 +202,6 @@ impl Checker<'_, '_> {
                     settings.dedicated_backend_connection == Some(true),
                     "dedicatedBackendConnection",
                     "clients share backend connections",
-                ),
-                (
-                    settings.web_socket.is_some(),
-                    "webSocket",
-                    "tunnels have no idle timeout, pings or message limits",
                 ),
             ];
             for (given, property, instead) in rows {

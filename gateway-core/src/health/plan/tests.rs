@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::*;
-use crate::config::BackendTls;
+use crate::config::{BackendTls, ProbeProtocol};
 use crate::health::HealthCell;
 use crate::snapshot::{PerWorker, TargetId};
 
@@ -18,6 +18,7 @@ fn settings(host: BackendHost) -> HttpSettings {
         probe: None,
         drain_timeout: Duration::from_secs(30),
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     }
 }
 
@@ -33,20 +34,24 @@ fn https(server_name: Option<&str>) -> BackendProtocol {
 fn probe(host: ProbeHost) -> Probe {
     Probe {
         protocol: ProbeProtocol::Https,
+        asks: ProbeAsks::Get(asked_match()),
         host,
         path: "/health".into(),
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(7),
         unhealthy_threshold: NonZeroU8::MIN,
         min_servers: 2,
-        matches: ProbeMatch {
-            statuses: vec![StatusRange {
-                first: 204,
-                last: 204,
-            }],
-            body: "well".into(),
-        },
         port: NonZeroU16::new(8443),
+    }
+}
+
+fn asked_match() -> ProbeMatch {
+    ProbeMatch {
+        statuses: vec![StatusRange {
+            first: 204,
+            last: 204,
+        }],
+        body: "well".into(),
     }
 }
 
@@ -61,6 +66,7 @@ fn target(host: &str) -> Target {
         weight: NonZeroU16::MIN,
         health: Arc::new(HealthCell::new(2)),
         load: PerWorker::new(1),
+        drain: Arc::default(),
     }
 }
 
@@ -195,22 +201,22 @@ fn sni_name_goes_before_all_others() {
 fn the_default_probe_is_the_references() {
     let mut settings = settings(BackendHost::FromClient);
     let plan = ProbePlan::new(&settings, None);
-    assert_eq!(plan.protocol, ProbeProtocol::Http);
+    assert!(!plan.tls);
     assert_eq!(plan.path, "/");
     assert_eq!(
         (plan.interval, plan.timeout),
         (DEFAULT_INTERVAL, DEFAULT_INTERVAL)
     );
     assert_eq!((plan.unhealthy_threshold.get(), plan.min_servers), (3, 0));
-    assert!(plan.matches.judge_status(399).is_ok() && plan.matches.judge_status(400).is_err());
+    let ProbeAsks::Get(matches) = &plan.asks else {
+        panic!("{plan:?}");
+    };
+    assert!(matches.judge_status(399).is_ok() && matches.judge_status(400).is_err());
     let request = plan.request(&settings, &target("10.0.0.4"));
     assert_eq!(request.address, "10.0.0.4:8080".parse().unwrap());
 
     settings.protocol = https(None);
-    assert_eq!(
-        ProbePlan::new(&settings, None).protocol,
-        ProbeProtocol::Https
-    );
+    assert!(ProbePlan::new(&settings, None).tls);
 }
 
 #[test]
@@ -218,13 +224,29 @@ fn a_custom_probe_has_its_own_port_and_protocol() {
     let settings = settings(BackendHost::FromClient);
     let probe = probe(ProbeHost::Fixed("p.test".into()));
     let plan = ProbePlan::new(&settings, Some(&probe));
-    assert_eq!(plan.protocol, ProbeProtocol::Https);
+    assert!(plan.tls);
     assert_eq!(
         (plan.interval, plan.timeout),
         (probe.interval, probe.timeout)
     );
     assert_eq!((plan.unhealthy_threshold.get(), plan.min_servers), (1, 2));
-    assert_eq!(plan.matches, probe.matches);
+    assert_eq!(plan.asks, ProbeAsks::Get(asked_match()));
     let request = plan.request(&settings, &target("10.0.0.4"));
     assert_eq!(request.address, "10.0.0.4:8443".parse().unwrap());
+}
+
+#[test]
+fn a_websocket_probe_goes_over_tls_where_live_traffic_does() {
+    let mut probe = probe(ProbeHost::Fixed("p.test".into()));
+    probe.protocol = ProbeProtocol::AsHttpSettings;
+    probe.asks = ProbeAsks::WebSocket {
+        subprotocol: Some("chat".into()),
+    };
+    let mut settings = settings(BackendHost::FromClient);
+    let plan = ProbePlan::new(&settings, Some(&probe));
+    assert!(!plan.tls);
+    assert_eq!(plan.asks, probe.asks);
+
+    settings.protocol = https(None);
+    assert!(ProbePlan::new(&settings, Some(&probe)).tls);
 }

@@ -89,15 +89,16 @@ impl<'c> Backends<'c> {
             .found
             .drain(..)
             .map(|member| {
-                let (id, load) = identities.target(pool_name, member.address);
+                let known = identities.target(pool_name, member.address);
                 let health = health.get(&member.address).copied().cloned();
                 Arc::new(Target {
-                    id,
+                    id: known.id,
                     host: member.host.clone(),
                     address: member.address,
                     weight: member.weight,
                     health: health.unwrap_or_else(|| Arc::new(HealthCell::new(identities.fresh()))),
-                    load,
+                    load: known.load,
+                    drain: known.drain,
                 })
             })
             .collect();

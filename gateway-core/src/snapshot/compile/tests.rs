@@ -32,6 +32,7 @@ fn http(port: u16, patterns: &[&str]) -> Listener {
         protocol: ListenerProtocol::Http,
         hosts: hosts(patterns),
         proxy_protocol: false,
+        web_socket: Default::default(),
     }
 }
 
@@ -53,6 +54,7 @@ fn rule(priority: Option<u16>, position: u32, listener: &str) -> RoutingRule {
         pool: "pool".into(),
         http_settings: "settings".into(),
         balancing: Balancing::RoundRobin,
+        slow_start: None,
     }
 }
 
@@ -66,6 +68,7 @@ fn settings(port: u16) -> HttpSettings {
         probe: None,
         drain_timeout: Duration::from_secs(30),
         unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     }
 }
 
@@ -468,6 +471,7 @@ fn settings_of_one_port_share_load_but_not_health() {
     let snapshot = compiled(&config, None);
     let [a, b, c] = [0, 1, 2].map(|at| &snapshot.backends[at].targets[0]);
     assert!(a.id == b.id && a.load.is_same(&b.load));
+    assert!(Arc::ptr_eq(&a.drain, &b.drain));
     assert_ne!(a.health.id, b.health.id);
     assert!(a.id != c.id && !a.load.is_same(&c.load));
 }

@@ -1,4 +1,4 @@
-//! Writing the frames that a gateway sends on its own account: Close and Ping.
+//! Writing the frames that a gateway sends on its own account: Close, Ping and Pong.
 
 use super::Opcode;
 use super::header::LONGEST_CONTROL;
@@ -21,6 +21,12 @@ pub fn encode_close(code: u16, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
 pub fn encode_ping(payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     let end = payload.len().min(LONGEST_CONTROL);
     encode_control(Opcode::Ping, &payload[..end], mask)
+}
+
+/// Writes a Pong frame (section 5.5.3), as [`encode_ping`] writes a Ping.
+pub fn encode_pong(payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let end = payload.len().min(LONGEST_CONTROL);
+    encode_control(Opcode::Pong, &payload[..end], mask)
 }
 
 fn encode_control(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {

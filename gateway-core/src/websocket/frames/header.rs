@@ -26,7 +26,8 @@ pub enum Opcode {
     Pong,
 }
 
-/// Why a stream is not valid framing (section 5.2).
+/// Why a stream is not valid framing (section 5.2), or more than its rules allow
+/// ([`FrameRules`](super::FrameRules)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Opcode 3-7 or 11-15.
@@ -47,6 +48,37 @@ pub enum FrameError {
     /// A continuation without a start, or a start inside a message.
     #[error("a continuation is out of place")]
     Continuation,
+    /// A data frame over [`FrameRules::max_frame`](super::FrameRules::max_frame).
+    #[error("a frame is longer than allowed")]
+    FrameTooLong,
+    /// A message over [`FrameRules::max_message`](super::FrameRules::max_message).
+    #[error("a message is longer than allowed")]
+    MessageTooLong,
+    /// A message beyond [`FrameRules::messages`](super::FrameRules::messages).
+    #[error("messages come faster than allowed")]
+    TooManyMessages,
+}
+
+impl FrameError {
+    /// The status code that whoever sent this is told (section 7.4.1): 1002 for what is no framing,
+    /// 1009 for what is too long, 1008 for what comes too fast.
+    pub fn close_code(self) -> u16 {
+        match self {
+            Self::FrameTooLong | Self::MessageTooLong => 1009,
+            Self::TooManyMessages => 1008,
+            Self::ReservedOpcode(_)
+            | Self::Mask
+            | Self::ControlTooLong
+            | Self::ControlFragmented
+            | Self::Length
+            | Self::Continuation => 1002,
+        }
+    }
+
+    /// Whether this is good framing, but more than its rules allow.
+    pub fn is_limit(self) -> bool {
+        self.close_code() != 1002
+    }
 }
 
 /// The longest header: two bytes, eight of length, four of mask.
@@ -60,6 +92,7 @@ pub(super) const LONGEST_CONTROL: usize = 125;
 pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) fin: bool,
+    pub(super) reserved: bool,
     pub(super) length: u64,
     pub(super) mask: Option<[u8; 4]>,
     /// The header's own length in bytes.
@@ -113,6 +146,7 @@ impl Header {
         };
         let opcode = Opcode::from_nibble(first & 0x0F)?;
         let fin = first & 0x80 != 0;
+        let reserved = first & 0x70 != 0;
         if opcode.is_control() {
             if !fin {
                 return Err(FrameError::ControlFragmented);
@@ -148,6 +182,7 @@ impl Header {
         Ok(Some(Self {
             opcode,
             fin,
+            reserved,
             length,
             mask,
             size: unmasked_size + mask.map_or(0, |mask| mask.len()),

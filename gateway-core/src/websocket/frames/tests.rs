@@ -27,10 +27,15 @@ fn events(direction: Direction, chunks: &[&[u8]]) -> Vec<FrameEvent> {
     events
 }
 
+fn end(opcode: Opcode, length: u64) -> FrameEvent {
+    FrameEvent::MessageEnd { opcode, length }
+}
+
 fn header(opcode: Opcode, fin: bool, length: u64) -> FrameEvent {
     FrameEvent::Header {
         opcode,
         fin,
+        reserved: false,
         length,
     }
 }
@@ -41,19 +46,20 @@ fn the_rfcs_examples_are_understood() {
     let hello = || FrameEvent::Control {
         opcode: Opcode::Ping,
         payload: b"Hello".to_vec(),
+        held_back: 0,
     };
     let rows = [
         (
             "5.7 unmasked text",
             ToClient,
             "81 05 48 65 6c 6c 6f",
-            vec![header(Opcode::Text, true, 5), FrameEvent::MessageEnd],
+            vec![header(Opcode::Text, true, 5), end(Opcode::Text, 5)],
         ),
         (
             "5.7 masked text",
             ToBackend,
             "81 85 37 fa 21 3d 7f 9f 4d 51 58",
-            vec![header(Opcode::Text, true, 5), FrameEvent::MessageEnd],
+            vec![header(Opcode::Text, true, 5), end(Opcode::Text, 5)],
         ),
         (
             "5.7 fragmented text",
@@ -62,7 +68,7 @@ fn the_rfcs_examples_are_understood() {
             vec![
                 header(Opcode::Text, false, 3),
                 header(Opcode::Continuation, true, 2),
-                FrameEvent::MessageEnd,
+                end(Opcode::Text, 5),
             ],
         ),
         (
@@ -80,7 +86,7 @@ fn the_rfcs_examples_are_understood() {
                 header(Opcode::Ping, true, 5),
                 hello(),
                 header(Opcode::Continuation, true, 0),
-                FrameEvent::MessageEnd,
+                end(Opcode::Text, 0),
             ],
         ),
         (
@@ -92,6 +98,7 @@ fn the_rfcs_examples_are_understood() {
                 FrameEvent::Control {
                     opcode: Opcode::Pong,
                     payload: b"Hello".to_vec(),
+                    held_back: 0,
                 },
             ],
         ),
@@ -123,12 +130,40 @@ fn the_rfcs_examples_are_understood() {
             "5.2 reserved bits are the peers' business",
             ToClient,
             "c1 01 00",
-            vec![header(Opcode::Text, true, 1), FrameEvent::MessageEnd],
+            vec![
+                FrameEvent::Header {
+                    opcode: Opcode::Text,
+                    fin: true,
+                    reserved: true,
+                    length: 1,
+                },
+                end(Opcode::Text, 1),
+            ],
         ),
     ];
     for (clause, direction, hex, expected) in rows {
         assert_eq!(events(direction, &[&text(hex)]), expected, "{clause}");
     }
+}
+
+#[test]
+fn a_close_is_the_last_that_is_taken() {
+    let mut tracker = FrameTracker::new(Direction::ToClient);
+    // A Ping, a bare Close, a reserved opcode.
+    let bytes = text("89 01 3f 88 00 83");
+    let (mut seen, mut rules) = (0, FrameRules::NONE);
+    let taken = tracker.advance_to_stop(&bytes, &mut rules, |_| seen += 1);
+    assert_eq!((taken, seen), (Ok(5), 4), "5.5.1");
+    assert!(tracker.at_boundary());
+    assert_eq!(
+        tracker.advance_to_stop(&bytes[5..], &mut rules, |_| {}),
+        Err((0, FrameError::ReservedOpcode(3)))
+    );
+    let mut tracker = FrameTracker::new(Direction::ToClient);
+    assert_eq!(
+        tracker.advance(&bytes, |_| {}),
+        Err((5, FrameError::ReservedOpcode(3)))
+    );
 }
 
 #[test]
@@ -256,6 +291,100 @@ fn offences_are_found_and_what_stands_before_them_may_pass() {
     }
 }
 
+#[test]
+fn limits_are_judged_by_the_header_that_exceeds_them() {
+    let rules = |max_frame, max_message, messages| FrameRules {
+        max_frame,
+        max_message,
+        messages,
+        hold_pongs: None,
+    };
+    let most = u64::MAX;
+    let rows = [
+        // rules, stream to the client, what may pass of it, why no more
+        (
+            rules(3, most, most),
+            "82 03 00 00 00 82 04",
+            5,
+            FrameError::FrameTooLong,
+        ),
+        (
+            rules(most, 3, most),
+            "82 03 00 00 00 82 04",
+            5,
+            FrameError::MessageTooLong,
+        ),
+        // A message of many frames; a Ping between them, and the message before it, do not count.
+        (
+            rules(most, 3, most),
+            "82 02 00 00 01 02 00 00 89 01 00 00 01 00 00 01",
+            14,
+            FrameError::MessageTooLong,
+        ),
+        (
+            rules(most, most, 2),
+            "81 00 01 00 89 00 80 00 81 00",
+            8,
+            FrameError::TooManyMessages,
+        ),
+        // Control frames are no messages and of no length.
+        (
+            rules(0, 0, 0),
+            "8a 01 00 89 01 00 82 00",
+            6,
+            FrameError::TooManyMessages,
+        ),
+    ];
+    for (mut rules, hex, passed, error) in rows {
+        let mut tracker = FrameTracker::new(Direction::ToClient);
+        let refused = tracker.advance_to_stop(&text(hex), &mut rules, |_| {});
+        assert_eq!(refused, Err((passed, error)), "{hex}");
+        assert!(tracker.at_boundary(), "{hex}");
+    }
+}
+
+#[test]
+fn who_exceeds_what_is_told_by_its_code() {
+    let rows = [
+        (FrameError::FrameTooLong, 1009),
+        (FrameError::MessageTooLong, 1009),
+        (FrameError::TooManyMessages, 1008),
+        (FrameError::Mask, 1002),
+    ];
+    for (error, code) in rows {
+        assert_eq!(error.close_code(), code, "7.4.1");
+        assert_eq!(error.is_limit(), code != 1002);
+    }
+}
+
+#[test]
+fn a_pong_of_the_length_that_is_asked_for_is_held_back_until_it_is_whole() {
+    // A Pong of two bytes, masked, with a reserved bit; something before and behind it.
+    let bytes = text("81 80 00 00 00 00 9a 82 01 02 03 04 40 40 8a 80 00 00 00 00");
+    let mut rules = FrameRules {
+        hold_pongs: Some(2),
+        ..FrameRules::NONE
+    };
+    for cut in 7..14 {
+        let mut tracker = FrameTracker::new(Direction::ToBackend);
+        let taken = tracker.advance_to_stop(&bytes[..cut], &mut rules, |_| {});
+        assert_eq!(taken, Ok(cut));
+        assert_eq!(tracker.held_back(), &bytes[6..cut]);
+        let mut pong = None;
+        let taken = tracker.advance_to_stop(&bytes[cut..], &mut rules, |event| pong = Some(event));
+        assert_eq!(taken, Ok(14 - cut), "it stops there");
+        let expected = FrameEvent::Control {
+            opcode: Opcode::Pong,
+            payload: vec![0x41, 0x42],
+            held_back: 8,
+        };
+        assert_eq!(pong, Some(expected));
+        assert!(tracker.at_boundary() && tracker.held_back().is_empty());
+        let taken = tracker.advance_to_stop(&bytes[14..], &mut rules, |_| {});
+        assert_eq!(taken, Ok(6), "another length passes");
+    }
+}
+
 /// A frame as a peer could send it.
 #[derive(Debug, Clone)]
 struct Sent {
@@ -344,6 +473,7 @@ fn boundaries(stream: &[u8]) -> Vec<usize> {
 /// What should be told of `frames`.
 fn expected_events(frames: &[Sent]) -> Vec<FrameEvent> {
     let mut events = Vec::new();
+    let mut message = (Opcode::Binary, 0);
     for sent in frames {
         let opcode = match sent.opcode {
             OpCode::Data(Data::Text) => Opcode::Text,
@@ -354,9 +484,19 @@ fn expected_events(frames: &[Sent]) -> Vec<FrameEvent> {
             OpCode::Control(_) => Opcode::Close,
         };
         let payload = sent.payload.clone();
-        events.push(header(opcode, sent.fin, payload.len() as u64));
+        let length = payload.len() as u64;
+        events.push(header(opcode, sent.fin, length));
         match opcode {
-            Opcode::Ping | Opcode::Pong => events.push(FrameEvent::Control { opcode, payload }),
+            Opcode::Text | Opcode::Binary => message = (opcode, length),
+            Opcode::Continuation => message.1 += length,
+            Opcode::Close | Opcode::Ping | Opcode::Pong => {}
+        }
+        match opcode {
+            Opcode::Ping | Opcode::Pong => events.push(FrameEvent::Control {
+                opcode,
+                payload,
+                held_back: 0,
+            }),
             Opcode::Close => events.push(FrameEvent::Close(match payload.as_slice() {
                 [high, low, reason @ ..] => CloseFrame {
                     code: Some(u16::from_be_bytes([*high, *low])),
@@ -368,7 +508,7 @@ fn expected_events(frames: &[Sent]) -> Vec<FrameEvent> {
                 },
             })),
             Opcode::Text | Opcode::Binary | Opcode::Continuation if sent.fin => {
-                events.push(FrameEvent::MessageEnd);
+                events.push(end(message.0, message.1));
             }
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {}
         }
@@ -484,9 +624,9 @@ fn a_header_is_partial_until_its_last_byte() {
     for end in 0..bytes.len() {
         let mut tracker = FrameTracker::new(Direction::ToBackend);
         tracker.advance(&bytes[..end], |_| {}).unwrap();
-        assert_eq!(tracker.partial_header(), &bytes[..end]);
+        assert_eq!(tracker.held_back(), &bytes[..end]);
     }
     let mut tracker = FrameTracker::new(Direction::ToBackend);
     tracker.advance(&bytes, |_| {}).unwrap();
-    assert_eq!(tracker.partial_header(), b"");
+    assert_eq!(tracker.held_back(), b"");
 }

@@ -193,16 +193,13 @@ fn probes_and_limits() {
             )],
         ),
         (
-            vec![(
-                "/properties/probes/0/properties/protocol",
-                json!("webSocket"),
-            )],
+            vec![("/properties/probes/0/properties/protocol", json!("tls"))],
             vec![(
                 ERROR,
                 "ProbeProtocolNotServed",
                 "/properties/probes/0/properties/protocol",
-                "WebSocket",
-                "`Http` or `Https`",
+                "Tls",
+                "`Http`, `Https` or `WebSocket`",
             )],
         ),
         (
@@ -241,6 +238,85 @@ fn probes_and_limits() {
                 "/properties/trustedProxies/1",
                 "neither an address nor a network",
                 "10.0.0.0/8",
+            )],
+        ),
+    ]);
+}
+
+#[test]
+fn websocket_probes() {
+    let probe = |property: &str, value: Value| {
+        let pointer: &'static str =
+            String::leak(format!("/properties/probes/0/properties/{property}"));
+        (pointer, value)
+    };
+    let websocket = || probe("protocol", json!("webSocket"));
+    let chat = || probe("webSocket", json!({ "subprotocol": "chat" }));
+    check(vec![
+        (
+            vec![websocket(), probe("match", Value::Null), chat()],
+            vec![],
+        ),
+        (
+            vec![
+                websocket(),
+                // As Azure's GET writes it.
+                probe("match", json!({ "body": "", "statusCodes": [] })),
+            ],
+            vec![],
+        ),
+        (
+            vec![
+                websocket(),
+                probe(
+                    "match",
+                    json!({ "statusCodes": ["200-399"], "body": "fine" }),
+                ),
+            ],
+            ["statusCodes", "body"]
+                .map(|property| {
+                    let (pointer, _) = probe(&format!("match/{property}"), Value::Null);
+                    let message = "healthy is a valid 101";
+                    (WARNING, "FeatureNotServed", pointer, message, "remove")
+                })
+                .to_vec(),
+        ),
+        (
+            vec![
+                websocket(),
+                probe("match", Value::Null),
+                probe("webSocket", json!({ "subprotocol": "chat, superchat" })),
+            ],
+            vec![(
+                ERROR,
+                "InvalidPropertyValue",
+                "/properties/probes/0/properties/webSocket/subprotocol",
+                "`chat, superchat` of probes/health is no subprotocol",
+                "one name like `chat`",
+            )],
+        ),
+        (
+            vec![
+                websocket(),
+                probe("match", Value::Null),
+                probe("webSocket", json!({ "subProtocols": ["chat"] })),
+            ],
+            vec![(
+                WARNING,
+                "UnknownProperty",
+                "/properties/probes/0/properties/webSocket/subProtocols",
+                "subProtocols",
+                "subprotocol",
+            )],
+        ),
+        (
+            vec![chat()],
+            vec![(
+                WARNING,
+                "FeatureNotServed",
+                "/properties/probes/0/properties/webSocket/subprotocol",
+                "the probe sends a GET",
+                "write `WebSocket` as `protocol`",
             )],
         ),
     ]);

@@ -209,10 +209,6 @@ fn what_is_not_served_is_warned_of() {
         ),
         ("/properties/listeners", json!([{ "name": "l" }])),
         (
-            "/properties/httpListeners/0/properties/webSocket",
-            json!({ "origins": [] }),
-        ),
-        (
             "/properties/backendHttpSettingsCollection/0/properties/cookieBasedAffinity",
             json!("enabled"),
         ),

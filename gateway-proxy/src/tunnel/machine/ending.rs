@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_core::websocket::FrameError;
+use gateway_core::websocket::{CloseFrame, FrameError};
 
 use super::Side;
 
@@ -17,6 +17,14 @@ pub(crate) enum EndCause {
     Reset,
     /// Frames that are not RFC 6455's; both sides got 1002.
     Framing(FrameError),
+    /// More than the settings allow: its sender got 1009 or 1008, the other side 1001.
+    Limit(FrameError),
+    /// Nothing came from either side for too long: both sides got 1001.
+    Idle,
+    /// A side did not answer Pings, and sent nothing else: both sides got 1001.
+    Unanswered,
+    /// A side took nothing of what waited for it for too long: it was reset, the other side got 1001.
+    SlowConsumer,
     /// We drained it: both sides were sent a Close frame.
     Drain,
     /// A deadline passed before there could be a Close frame.
@@ -43,6 +51,9 @@ pub(crate) struct TunnelEnd {
     pub(crate) cause: EndCause,
     /// The code of the first Close frame, if there was one that bore a code.
     pub(crate) close_code: Option<u16>,
+    /// The reason in that frame, if it bore one: a peer's bytes, at most 123 before what is no UTF-8 was
+    /// replaced.
+    pub(crate) close_reason: Option<Box<str>>,
     /// From client to backend.
     pub(crate) to_backend: Traffic,
     /// From backend to client.
@@ -57,6 +68,7 @@ pub(super) struct End {
     pub(super) by: Option<Side>,
     pub(super) cause: EndCause,
     pub(super) close_code: Option<u16>,
+    pub(super) close_reason: Option<Box<str>>,
 }
 
 impl End {
@@ -65,20 +77,27 @@ impl End {
             by: Some(side),
             cause,
             close_code: None,
+            close_reason: None,
         }
     }
 
-    pub(super) fn closed(side: Side, close_code: Option<u16>) -> Self {
+    pub(super) fn closed(side: Side, frame: &CloseFrame) -> Self {
+        let reason = String::from_utf8_lossy(&frame.reason);
         Self {
-            close_code,
+            close_code: frame.code,
+            close_reason: (!reason.is_empty()).then(|| reason.into()),
             ..Self::of(side, EndCause::Close)
         }
     }
 
     pub(super) fn offence(side: Side, error: FrameError) -> Self {
+        let cause = match error.is_limit() {
+            true => EndCause::Limit(error),
+            false => EndCause::Framing(error),
+        };
         Self {
-            close_code: Some(1002),
-            ..Self::of(side, EndCause::Framing(error))
+            close_code: Some(error.close_code()),
+            ..Self::of(side, cause)
         }
     }
 
@@ -87,6 +106,7 @@ impl End {
             by: None,
             cause,
             close_code,
+            close_reason: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tables of what follows what, and properties against tungstenite's reading of both ends.
 
+mod cared_for;
 mod properties;
 
 use super::*;
@@ -15,13 +16,29 @@ fn drain() -> CloseOrder<'static> {
 }
 
 fn machine() -> Machine {
-    Machine::new(b"", b"", MASK)
+    machine_under(&TunnelSettings::default(), Instant::now())
+}
+
+fn machine_under(settings: &TunnelSettings, now: Instant) -> Machine {
+    Machine::new(settings, Arc::default(), MASK, now)
+}
+
+fn refusal() -> CloseOrder<'static> {
+    CloseOrder {
+        code: 1002,
+        reason: "invalid framing",
+        mask: MASK,
+    }
 }
 
 /// Reads `bytes` from `from`, with a writer that takes them all; returns what goes to the other side.
 fn pass(machine: &mut Machine, from: Side, bytes: &[u8]) -> Vec<u8> {
+    pass_at(machine, from, bytes, Instant::now())
+}
+
+fn pass_at(machine: &mut Machine, from: Side, bytes: &[u8], now: Instant) -> Vec<u8> {
     assert!(machine.wants_read(from));
-    let mut out = machine.receive(from, bytes).to_vec();
+    let mut out = machine.receive(from, bytes, now).to_vec();
     out.extend(take(machine, from.other()));
     out
 }
@@ -85,7 +102,7 @@ fn whole_frames_pass_at_once_and_are_counted() {
 fn a_stalled_reader_stops_its_writer_and_nobody_else() {
     let mut machine = machine();
     let bytes = frame(Side::Client, TEXT, b"hello");
-    let passed = machine.receive(Side::Client, &bytes);
+    let passed = machine.receive(Side::Client, &bytes, Instant::now());
     machine.keep(Side::Backend, &passed[4..]);
     assert!(!machine.wants_read(Side::Client));
     assert!(machine.wants_read(Side::Backend));
@@ -99,7 +116,8 @@ fn a_stalled_reader_stops_its_writer_and_nobody_else() {
 fn what_came_with_the_heads_waits_at_the_start() {
     let client_first = frame(Side::Client, TEXT, b"early");
     let backend_first = frame(Side::Backend, TEXT, b"hello");
-    let mut machine = Machine::new(&client_first, &backend_first, MASK);
+    let mut machine = machine();
+    machine.begin(&client_first, &backend_first, Instant::now());
     assert_eq!(take(&mut machine, Side::Backend), client_first);
     assert_eq!(take(&mut machine, Side::Client), backend_first);
 }
@@ -108,7 +126,7 @@ fn what_came_with_the_heads_waits_at_the_start() {
 fn a_fin_is_passed_on_behind_what_waits_and_the_other_direction_goes_on() {
     let mut machine = machine();
     let bytes = frame(Side::Client, TEXT, b"last");
-    let passed = machine.receive(Side::Client, &bytes);
+    let passed = machine.receive(Side::Client, &bytes, Instant::now());
     machine.keep(Side::Backend, passed);
     machine.ended(Side::Client);
     assert!(finish(&mut machine).is_empty(), "bytes first");
@@ -142,7 +160,7 @@ fn a_reset_is_passed_on_behind_what_waits() {
     for lost in Side::BOTH {
         let mut machine = machine();
         let bytes = frame(lost, TEXT, b"last");
-        let passed = machine.receive(lost, &bytes);
+        let passed = machine.receive(lost, &bytes, Instant::now());
         machine.keep(lost.other(), passed);
         machine.lost(lost);
         assert!(!machine.wants_reset(lost.other()), "bytes first");
@@ -216,6 +234,23 @@ fn peers_close_among_themselves() {
         (end.by, end.cause, end.close_code),
         (Some(Side::Client), EndCause::Close, Some(1000))
     );
+}
+
+#[test]
+fn nothing_passes_behind_a_peers_close_in_the_same_read() {
+    for late in [
+        frame(Side::Client, TEXT, b"late"),
+        vec![0x83, 0xff],
+        vec![0x81],
+    ] {
+        let mut machine = machine();
+        let bye = close(Side::Client, 1000);
+        let read = [frame(Side::Client, PING, b"?"), bye, late].concat();
+        let passed = pass(&mut machine, Side::Client, &read);
+        assert_eq!(passed, read[..7 + 8], "5.5.1: {read:x?}");
+        machine.ended(Side::Client);
+        assert_eq!(take(&mut machine, Side::Backend), b"", "5.5.1: {read:x?}");
+    }
 }
 
 #[test]
@@ -431,19 +466,79 @@ fn an_offence_does_not_pass_and_both_sides_hear_1002() {
             let mut machine = machine();
             let mut passed = pass(&mut machine, from, &bytes[..cut]);
             passed.extend(pass(&mut machine, from, &bytes[cut..]));
-            let order = CloseOrder {
-                code: 1002,
-                reason: "invalid framing",
-                mask: MASK,
-            };
+            let order = refusal();
             let expected = [&bytes[..valid], &order.frame(from.other())].concat();
             assert_eq!(passed, expected, "{name}, cut at {cut}");
+            assert_eq!(machine.wait(), Some(Wait::Answer), "{name}");
+            assert_eq!(take(&mut machine, from), b"", "{name}");
+            machine.expired(Wait::Answer);
             assert_eq!(take(&mut machine, from), order.frame(from), "{name}");
             assert!(finish(&mut machine).contains(&from), "7.1.7: {name}");
             assert_eq!(machine.wait(), Some(Wait::Close), "{name}");
             let end = machine.summary(Duration::ZERO);
             assert_eq!((end.by, end.close_code), (Some(from), Some(1002)), "{name}");
             assert!(matches!(end.cause, EndCause::Framing(_)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_offender_still_gets_what_was_on_its_way() {
+    for (name, from, bytes, _) in offences() {
+        let mut machine = machine();
+        pass(&mut machine, from, &bytes);
+        let answer = [
+            frame(from.other(), TEXT, b"echo"),
+            close(from.other(), 1002),
+        ]
+        .concat();
+        let mut passed = Vec::new();
+        for byte in answer.chunks(1) {
+            passed.extend(pass(&mut machine, from.other(), byte));
+        }
+        assert_eq!(passed, answer, "{name}");
+        assert!(finish(&mut machine).contains(&from), "7.1.7: {name}");
+        assert_eq!(machine.wait(), Some(Wait::Close), "{name}");
+    }
+}
+
+#[test]
+fn an_offender_hears_1002_at_once_when_nobody_answers() {
+    type Gone = fn(&mut Machine, Side);
+    let rows: [(&str, Gone); 4] = [
+        ("its stream ended", |machine, side| machine.ended(side)),
+        ("it was reset", |machine, side| machine.lost(side)),
+        ("it had closed", |machine, side| {
+            pass(machine, side, &close(side, 1000));
+        }),
+        ("it offends, too", |machine, side| {
+            machine.receive(side, &[0xff, 0xff], Instant::now());
+        }),
+    ];
+    for (name, from, bytes, _) in offences() {
+        for (how, gone) in rows {
+            let orders: &[bool] = match how {
+                "it had closed" => &[false],
+                "it offends, too" => &[true],
+                _ => &[true, false],
+            };
+            for &offence_first in orders {
+                let mut machine = machine();
+                let answers = from.other();
+                if offence_first {
+                    pass(&mut machine, from, &bytes);
+                    gone(&mut machine, answers);
+                } else {
+                    gone(&mut machine, answers);
+                    take(&mut machine, from);
+                    pass(&mut machine, from, &bytes);
+                }
+                assert_ne!(machine.wait(), Some(Wait::Answer), "{name}: {how}");
+                if how != "it had closed" {
+                    let close = refusal().frame(from);
+                    assert_eq!(take(&mut machine, from), close, "{name}: {how}");
+                }
+            }
         }
     }
 }

@@ -1,18 +1,27 @@
 //! Tunnels over real sockets on the loopback interface.
 
+mod ending;
+mod fairness;
 mod refresh;
+mod timers;
 mod tls;
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::LocalSet;
+use tokio::runtime::LocalOptions;
 
 use super::super::machine::{EndCause, Side, TunnelEnd};
+use super::super::state::{Asked, TunnelIdentity};
 use super::*;
-use gateway_core::snapshot::{LoadCell, PerWorker};
+use crate::forwarded_headers::TraceId;
+use gateway_core::config::{BackendHost, BackendProtocol, Frames, HttpSettings, TunnelSettings};
+use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, TargetId};
 
 /// A connected pair of sockets.
 async fn pair() -> (TcpStream, TcpStream) {
@@ -33,8 +42,36 @@ fn about(listener: ListenerId, target: TargetId, load: &PerWorker<LoadCell>) -> 
         load: load.clone(),
         worker: 1,
         permit: None,
+        settings: Arc::new(settings()),
+        identity: Arc::new(identity()),
+        on_end: Box::new(|_, _| {}),
+    }
+}
+
+fn settings() -> HttpSettings {
+    HttpSettings {
+        port: NonZeroU16::new(80).unwrap(),
+        protocol: BackendProtocol::Http,
+        request_timeout: Duration::from_secs(20),
+        host: BackendHost::FromClient,
+        path_prefix: None,
+        probe: None,
         drain_timeout: Duration::from_secs(30),
-        on_end: Box::new(|_| {}),
+        unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: TunnelSettings::default(),
+    }
+}
+
+fn identity() -> TunnelIdentity {
+    let address = SocketAddr::from(([192, 0, 2, 1], 4711));
+    TunnelIdentity {
+        trace_id: TraceId::random(),
+        client: address,
+        secure: false,
+        asked: Asked::new("chat.example", "/chat", None),
+        target: address,
+        route: None,
+        opened_at: SystemTime::now(),
     }
 }
 
@@ -52,9 +89,19 @@ impl Rig {
         Self::with_first(b"", b"").await
     }
 
+    /// A tunnel under settings that `change` has made.
+    async fn under(change: impl FnOnce(&mut TunnelSettings)) -> Self {
+        let ((client, near), (backend, far)) = (pair().await, pair().await);
+        let mut settings = settings();
+        change(&mut settings.web_socket);
+        let legs = ((near.into(), b"".as_slice()), (far.into(), b"".as_slice()));
+        let set = Rc::new(TunnelSet::new(Arc::default()));
+        Self::open_under(settings, set, client, legs.0, backend, legs.1)
+    }
+
     async fn with_first(client_first: &[u8], backend_first: &[u8]) -> Self {
         let ((client, near), (backend, far)) = (pair().await, pair().await);
-        let set = Rc::new(TunnelSet::new());
+        let set = Rc::new(TunnelSet::new(Arc::default()));
         Self::open(
             set,
             client,
@@ -74,11 +121,23 @@ impl<C, B> Rig<C, B> {
         backend: B,
         backend_leg: (Leg, &[u8]),
     ) -> Self {
+        Self::open_under(settings(), set, client, client_leg, backend, backend_leg)
+    }
+
+    fn open_under(
+        settings: HttpSettings,
+        set: Rc<TunnelSet>,
+        client: C,
+        client_leg: (Leg, &[u8]),
+        backend: B,
+        backend_leg: (Leg, &[u8]),
+    ) -> Self {
         let load = PerWorker::new(2);
         let ends: Rc<RefCell<Vec<_>>> = Rc::default();
         let ends_too = Rc::clone(&ends);
         let about = TunnelAbout {
-            on_end: Box::new(move |end| ends_too.borrow_mut().push(end)),
+            settings: Arc::new(settings),
+            on_end: Box::new(move |_, end| ends_too.borrow_mut().push(end)),
             ..about(ListenerId(1), TargetId(2), &load)
         };
         set.open(
@@ -111,9 +170,9 @@ impl<C, B> Rig<C, B> {
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .unwrap();
-    LocalSet::new().block_on(&runtime, async {
+    runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(20), test)
             .await
             .expect("within 20 s");
@@ -356,7 +415,7 @@ fn a_panic_in_a_tunnel_gives_back_its_count() {
         let (client, client_leg) = pair().await;
         let (_backend, backend_leg) = pair().await;
         let load = PerWorker::new(2);
-        let set = Rc::new(TunnelSet::new());
+        let set = Rc::new(TunnelSet::new(Arc::default()));
         let about = about(ListenerId(1), TargetId(2), &load);
         set.open(client_leg.into(), b"", backend_leg.into(), b"", about);
         // With the scratch buffer taken for good, the first turn panics.
@@ -372,7 +431,7 @@ fn a_panic_in_a_tunnel_gives_back_its_count() {
 #[test]
 fn a_tunnel_that_opens_into_a_shutdown_is_drained_too() {
     run(async {
-        let set = Rc::new(TunnelSet::new());
+        let set = Rc::new(TunnelSet::new(Arc::default()));
         set.drain_all(Duration::from_millis(50)).await;
         let ((mut client, near), (_backend, far)) = (pair().await, pair().await);
         let load = PerWorker::new(2);

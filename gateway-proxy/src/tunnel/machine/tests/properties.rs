@@ -1,6 +1,8 @@
 //! Random frame streams, split, stalled and drained at random: what comes out of both ends is read by
 //! tungstenite.
 
+mod pinged;
+
 use std::io::{self, Read, Write};
 
 use proptest::prelude::*;
@@ -112,6 +114,7 @@ fn wire(from: Side, script: &[Scripted]) -> Vec<u8> {
 /// Both ends of a tunnel, and what has come out of it.
 struct Ends {
     machine: Machine,
+    now: Instant,
     sources: [Vec<u8>; 2],
     read: [usize; 2],
     sinks: [Vec<u8>; 2],
@@ -119,8 +122,10 @@ struct Ends {
 
 impl Ends {
     fn new(sources: [Vec<u8>; 2]) -> Self {
+        let start = Instant::now();
         Self {
-            machine: Machine::new(b"", b"", [9, 8, 7, 6]),
+            machine: super::machine_under(&TunnelSettings::default(), start),
+            now: start,
             sources,
             read: [0; 2],
             sinks: Default::default(),
@@ -135,7 +140,7 @@ impl Ends {
                 let bytes = &source[..count.min(source.len())];
                 self.read[from as usize] += bytes.len();
                 let to = from.other();
-                let passed = self.machine.receive(from, bytes);
+                let passed = self.machine.receive(from, bytes, self.now);
                 let (written, kept) = passed.split_at(passed.len() * now / 1000);
                 self.sinks[to as usize].extend(written);
                 self.machine.keep(to, kept);

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use gateway_core::config::{
-    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
-    HostNames, HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost,
+    BackendPool, BackendTarget, Balancing, Config, FrontendAddress, HostNames, Listener,
+    ListenerProtocol, OnUnhealthy, RoutingRule, TargetHost,
 };
+use gateway_core::health::Health;
 use gateway_core::snapshot::{CompileOptions, Generation, Revision, compile};
 
 use super::*;
+use crate::access_log::RouteLabels;
 
 fn config(listener: &str, members: &[&str]) -> Config {
     let any_listener = Listener {
@@ -18,16 +20,7 @@ fn config(listener: &str, members: &[&str]) -> Config {
         protocol: ListenerProtocol::Http,
         hosts: HostNames::Any,
         proxy_protocol: false,
-    };
-    let settings = HttpSettings {
-        port: NonZeroU16::new(80).unwrap(),
-        protocol: BackendProtocol::Http,
-        request_timeout: Duration::from_secs(20),
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
+        web_socket: Default::default(),
     };
     let member = |address: &&str| BackendTarget {
         host: TargetHost::Ip(address.parse().unwrap()),
@@ -44,11 +37,12 @@ fn config(listener: &str, members: &[&str]) -> Config {
         pool: "pool".into(),
         http_settings: "settings".into(),
         balancing: Balancing::RoundRobin,
+        slow_start: None,
     };
     Config {
         listeners: BTreeMap::from([(listener.into(), any_listener)]),
         pools: BTreeMap::from([("pool".into(), pool)]),
-        http_settings: BTreeMap::from([("settings".into(), settings)]),
+        http_settings: BTreeMap::from([("settings".into(), settings())]),
         rules: BTreeMap::from([("rule".into(), rule)]),
         ..Config::default()
     }
@@ -97,7 +91,7 @@ async fn expect_drained(
         .entries
         .borrow()
         .iter()
-        .map(|(_, entry)| entry.draining)
+        .map(|(_, entry)| !matches!(entry.standing, Standing::Open))
         .collect();
     assert_eq!(draining, expected, "{name}");
     for ((client, backend), drains) in peers.iter_mut().zip(draining) {
@@ -151,10 +145,10 @@ fn only_the_tunnels_of_what_is_gone_drain() {
     ];
     for (name, next, expected) in rows {
         run(async {
-            let set = Rc::new(TunnelSet::new());
+            let set = Rc::new(TunnelSet::new(Arc::default()));
             let first = snapshot(&config("web", &["127.0.0.1", "127.0.0.2"]), None);
             let mut peers = tunnels(&set, &first).await;
-            set.refresh(&snapshot(&next, Some(&first)));
+            set.refresh(&snapshot(&next, Some(&first))).await;
             expect_drained(&set, &mut peers, &expected, name).await;
         });
     }
@@ -163,13 +157,46 @@ fn only_the_tunnels_of_what_is_gone_drain() {
 #[test]
 fn a_tunnel_that_opens_behind_a_refresh_is_judged_by_it() {
     run(async {
-        let set = Rc::new(TunnelSet::new());
+        let set = Rc::new(TunnelSet::new(Arc::default()));
         let both = config("web", &["127.0.0.1", "127.0.0.2"]);
         let first = snapshot(&both, None);
-        set.refresh(&first);
-        set.refresh(&snapshot(&config("web", &["127.0.0.2"]), Some(&first)));
+        set.refresh(&first).await;
+        set.refresh(&snapshot(&config("web", &["127.0.0.2"]), Some(&first)))
+            .await;
         // Handshakes that were under way.
         let mut peers = tunnels(&set, &first).await;
         expect_drained(&set, &mut peers, &[true, false], "behind").await;
     });
+}
+
+/// Who sees targets go down tells the tunnels that are open by then; this one was not.
+#[test]
+fn a_tunnel_that_opens_to_a_target_that_went_down_is_judged_by_its_settings() {
+    let rows = [
+        (OnUnhealthy::Keep, Health::Down, false),
+        (OnUnhealthy::Drain, Health::Down, true),
+        (OnUnhealthy::Close, Health::Down, true),
+        (OnUnhealthy::Close, Health::Up, false),
+    ];
+    for (on_unhealthy, health, drains) in rows {
+        run(async {
+            let set = Rc::new(TunnelSet::new(Arc::default()));
+            let live = snapshot(&config("web", &["127.0.0.1"]), None);
+            set.refresh(&live).await;
+            let route = &live.routes[0];
+            let target = &route.backend.targets[0];
+            target.health.set(health);
+            let ((client, near), (backend, far)) = (pair().await, pair().await);
+            let mut about = about(route.listener_id, target.id, &target.load);
+            let mut settings = settings();
+            settings.web_socket.on_unhealthy = on_unhealthy;
+            about.settings = Arc::new(settings);
+            let mut identity = identity();
+            identity.route = Some(Arc::new(RouteLabels::new(route)));
+            about.identity = Arc::new(identity);
+            set.open(near.into(), b"", far.into(), b"", about);
+            let name = format!("{on_unhealthy:?} {health:?}");
+            expect_drained(&set, &mut [(client, backend)], &[drains], &name).await;
+        });
+    }
 }

@@ -11,34 +11,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How many more bytes may be read.
 #[derive(Debug, Clone)]
-pub(super) struct Allowance(Arc<AtomicUsize>);
+pub(crate) struct Allowance(Arc<AtomicUsize>);
 
 /// The answer is longer than allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is too long")]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 impl Allowance {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
     /// So many more.
-    pub(super) fn raise(&self, bytes: usize) {
+    pub(crate) fn raise(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Metered<S> {
+pub(crate) struct Metered<S> {
     stream: S,
     left: Allowance,
 }
 
 impl<S> Metered<S> {
-    pub(super) fn new(stream: S, left: Allowance) -> Self {
+    pub(crate) fn new(stream: S, left: Allowance) -> Self {
         Self { stream, left }
+    }
+
+    /// The stream, which gives whatever it has.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
     }
 }
 

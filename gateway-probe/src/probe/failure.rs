@@ -32,7 +32,7 @@ impl From<DialError> for NoStream {
 }
 
 /// Why there is no whole answer.
-pub(super) fn exchange_failure(error: &hyper::Error) -> ProbeFailure {
+pub(crate) fn exchange_failure(error: &hyper::Error) -> ProbeFailure {
     let closed = |reason: &str| ProbeFailure::Closed {
         reason: reason.to_owned(),
     };
@@ -53,8 +53,9 @@ pub(super) fn exchange_failure(error: &hyper::Error) -> ProbeFailure {
     }
 }
 
+/// What a read or a write of an exchange came to.
 #[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
-fn io_failure(error: &io::Error) -> ProbeFailure {
+pub(crate) fn io_failure(error: &io::Error) -> ProbeFailure {
     if error
         .get_ref()
         .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)

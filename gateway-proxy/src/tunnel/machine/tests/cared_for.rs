@@ -1,0 +1,502 @@
+//! What settings ask for: pings, timeouts, limits, or that frames are not followed at all.
+
+use std::num::NonZeroU32;
+
+use gateway_core::config::Frames;
+use gateway_core::websocket::{encode_ping, encode_pong};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const PONG: u8 = 10;
+/// What the tests' randomness fills with.
+const RANDOM: u8 = 7;
+
+/// A machine and its clock.
+struct Clocked {
+    machine: Machine,
+    start: Instant,
+}
+
+fn under(change: impl FnOnce(&mut TunnelSettings)) -> Clocked {
+    let mut settings = TunnelSettings::default();
+    change(&mut settings);
+    let start = Instant::now();
+    Clocked {
+        machine: machine_under(&settings, start),
+        start,
+    }
+}
+
+fn pinged_each_10_s() -> Clocked {
+    under(|settings| settings.ping_interval = Some(SECOND * 10))
+}
+
+impl Clocked {
+    fn at(&self, seconds: u32) -> Instant {
+        self.start + SECOND * seconds
+    }
+
+    /// What a driver does when its timer rings. Returns what each side gets: client, backend.
+    fn tick(&mut self, seconds: u32) -> [Vec<u8>; 2] {
+        let now = self.at(seconds);
+        self.machine.observe([false; 2], now);
+        self.machine.tick(now, &mut |bytes| bytes.fill(RANDOM));
+        Side::BOTH.map(|side| take(&mut self.machine, side))
+    }
+
+    fn pass(&mut self, from: Side, bytes: &[u8], seconds: u32) -> Vec<u8> {
+        let now = self.at(seconds);
+        pass_at(&mut self.machine, from, bytes, now)
+    }
+
+    /// When the timer is to ring, in seconds.
+    fn deadline(&mut self) -> Option<u64> {
+        let start = self.start;
+        let deadline = self.machine.deadline(start);
+        deadline.map(|at| (at - start).as_secs())
+    }
+
+    fn end(&self) -> (Option<Side>, EndCause, Option<u16>) {
+        let end = self.machine.summary(SECOND);
+        (end.by, end.cause, end.close_code)
+    }
+}
+
+/// The gateway's ping to `side`.
+fn our_ping(side: Side) -> Vec<u8> {
+    encode_ping(&[RANDOM; 8], (side == Side::Backend).then_some([RANDOM; 4]))
+}
+
+/// Pongs of `side` to it: one to the client's liking, one masked otherwise.
+fn our_pong(side: Side) -> Vec<u8> {
+    encode_pong(&[RANDOM; 8], (side == Side::Client).then_some([9, 8, 7, 6]))
+}
+
+/// The gateway's 1001.
+fn going_away(to: Side, reason: &str) -> Vec<u8> {
+    let order = CloseOrder {
+        code: 1001,
+        reason,
+        mask: MASK,
+    };
+    order.frame(to)
+}
+
+#[test]
+fn without_settings_there_is_no_deadline() {
+    assert_eq!(under(|_| {}).deadline(), None);
+    assert!(under(|_| {}).machine.care.is_none(), "nor memory for one");
+}
+
+#[test]
+fn each_silent_leg_is_pinged_for_itself() {
+    let mut tunnel = pinged_each_10_s();
+    assert_eq!(tunnel.deadline(), Some(10));
+    assert_eq!(tunnel.tick(9), [b"", b""]);
+    // The client speaks: only the backend is silent.
+    tunnel.pass(Side::Client, &frame(Side::Client, TEXT, b"hello"), 5);
+    let [client, backend] = tunnel.tick(10);
+    assert_eq!((client, &backend), (vec![], &our_ping(Side::Backend)));
+    assert_eq!(backend[1] & 0x80, 0x80, "5.1: masked");
+    let [client, backend] = tunnel.tick(15);
+    assert_eq!((client, backend), (our_ping(Side::Client), vec![]));
+}
+
+#[test]
+fn pongs_to_our_pings_are_swallowed_wherever_they_are_cut() {
+    for side in Side::BOTH {
+        let (pong, data) = (our_pong(side), frame(side, TEXT, b"data"));
+        let stream = [data.as_slice(), &pong, &data].concat();
+        for cut in 0..=stream.len() {
+            let mut tunnel = pinged_each_10_s();
+            tunnel.tick(10);
+            let mut passed = tunnel.pass(side, &stream[..cut], 11);
+            passed.extend(tunnel.pass(side, &stream[cut..], 13));
+            assert_eq!(passed, [data.as_slice(), &data].concat(), "{side:?}, {cut}");
+            let took = tunnel.machine.round_trip(side).unwrap();
+            let whole_at = if cut >= data.len() + pong.len() { 1 } else { 3 };
+            assert_eq!(took, SECOND * whole_at);
+            let end = tunnel.machine.summary(SECOND);
+            let traffic = [end.to_backend, end.to_client][side as usize];
+            assert_eq!(
+                (traffic.messages, traffic.bytes),
+                (2, 2 * data.len() as u64)
+            );
+        }
+    }
+}
+
+#[test]
+fn other_pongs_pass_while_ours_is_awaited() {
+    for side in Side::BOTH {
+        for payload in [b"".as_slice(), b"another.", b"something long"] {
+            let mut tunnel = pinged_each_10_s();
+            tunnel.tick(10);
+            let pong = frame(side, PONG, payload);
+            let mut passed = Vec::new();
+            for byte in pong.chunks(1) {
+                passed.extend(tunnel.pass(side, byte, 11));
+            }
+            assert_eq!(passed, pong);
+        }
+    }
+}
+
+#[test]
+fn a_pong_that_nobody_awaits_passes() {
+    let mut tunnel = pinged_each_10_s();
+    tunnel.tick(10);
+    let pong = our_pong(Side::Client);
+    assert_eq!(tunnel.pass(Side::Client, &pong, 11), b"");
+    assert_eq!(tunnel.pass(Side::Client, &pong, 12), pong, "once");
+    // The backend's ping has the same payload here; its pong is another leg's.
+    assert_eq!(
+        tunnel.pass(Side::Backend, &our_pong(Side::Backend), 12),
+        b""
+    );
+}
+
+#[test]
+fn half_a_pong_passes_when_its_stream_ends() {
+    let mut tunnel = pinged_each_10_s();
+    tunnel.tick(10);
+    let half = &our_pong(Side::Client)[..9];
+    assert_eq!(tunnel.pass(Side::Client, half, 11), b"");
+    tunnel.machine.ended(Side::Client);
+    assert_eq!(take(&mut tunnel.machine, Side::Backend), half);
+}
+
+#[test]
+fn pings_and_their_pongs_are_no_traffic() {
+    let mut tunnel = pinged_each_10_s();
+    tunnel.tick(10);
+    tunnel.pass(Side::Client, &our_pong(Side::Client), 11);
+    assert_eq!(tunnel.machine.last_traffic(Side::Client), tunnel.start);
+    tunnel.pass(Side::Client, &frame(Side::Client, PONG, b"x"), 12);
+    assert_eq!(tunnel.machine.last_traffic(Side::Client), tunnel.at(12));
+}
+
+#[test]
+fn a_ping_waits_for_the_end_of_a_frame_and_goes_between_fragments() {
+    let mut tunnel = pinged_each_10_s();
+    // A message in two fragments, cut inside the first.
+    let mut stream = frame(Side::Backend, TEXT, b"frag");
+    stream[0] &= 0x7f;
+    stream.extend(frame(Side::Backend, 0, b"ment"));
+    assert_eq!(tunnel.pass(Side::Backend, &stream[..4], 5), stream[..4]);
+    assert_eq!(tunnel.tick(10)[0], b"", "inside a frame");
+    let passed = tunnel.pass(Side::Backend, &stream[4..], 11);
+    let expected = [&stream[4..6], &our_ping(Side::Client), &stream[6..]].concat();
+    assert_eq!(passed, expected);
+}
+
+#[test]
+fn a_ping_goes_before_a_header_that_is_not_whole() {
+    let mut tunnel = pinged_each_10_s();
+    let data = frame(Side::Backend, TEXT, b"x");
+    assert_eq!(tunnel.pass(Side::Backend, &data[..1], 5), b"");
+    assert_eq!(tunnel.tick(10)[0], our_ping(Side::Client));
+    assert_eq!(tunnel.pass(Side::Backend, &data[1..], 11), data);
+}
+
+#[test]
+fn behind_a_peers_unanswered_ping_there_is_none_of_ours() {
+    let mut tunnel = pinged_each_10_s();
+    let ping = frame(Side::Backend, PING, b"theirs");
+    tunnel.pass(Side::Backend, &ping, 1);
+    assert_eq!(tunnel.tick(11)[0], b"", "5.5.3");
+    tunnel.pass(Side::Client, &frame(Side::Client, PONG, b"theirs"), 12);
+    assert_eq!(tunnel.tick(22)[0], our_ping(Side::Client));
+
+    // Nor behind one that comes while ours waits for its boundary.
+    let mut tunnel = pinged_each_10_s();
+    tunnel.pass(Side::Backend, &ping[..4], 1);
+    assert_eq!(tunnel.tick(10)[0], b"");
+    assert_eq!(tunnel.pass(Side::Backend, &ping[4..], 11), ping[4..]);
+}
+
+#[test]
+fn a_leg_that_misses_two_pings_is_closed_and_the_other_hears_1001() {
+    for dead in Side::BOTH {
+        let mut tunnel = pinged_each_10_s();
+        let alive = dead.other();
+        for round in 1..3 {
+            assert_eq!(tunnel.tick(round * 10)[dead as usize], our_ping(dead));
+            tunnel.pass(alive, &our_pong(alive), round * 10 + 5);
+        }
+        let close = going_away(alive, "no answer to pings");
+        assert_eq!(tunnel.tick(30)[alive as usize], close);
+        assert_eq!(tunnel.end(), (Some(dead), EndCause::Unanswered, Some(1001)));
+        assert_eq!(
+            tunnel.machine.wait(),
+            Some(Wait::Close),
+            "not for as long as the dead one likes"
+        );
+        tunnel.pass(alive, &super::close(alive, 1001), 31);
+        tunnel.machine.ended(alive);
+        while !finish(&mut tunnel.machine).is_empty() {}
+        assert!(tunnel.machine.is_over(), "the dead one is not waited for");
+    }
+}
+
+#[test]
+fn a_peer_whose_bytes_wait_is_not_called_silent() {
+    let mut tunnel = under(|settings| {
+        settings.ping_interval = Some(SECOND * 10);
+    });
+    tunnel.machine.keep(Side::Backend, b"stalled");
+    for round in 1..9 {
+        let now = tunnel.at(round * 10);
+        tunnel.machine.observe([false; 2], now);
+        tunnel.machine.tick(now, &mut |bytes| bytes.fill(RANDOM));
+        assert_eq!(tunnel.machine.queued(Side::Backend), b"stalled");
+        take(&mut tunnel.machine, Side::Client);
+        if round < 3 {
+            continue;
+        }
+        assert_eq!(tunnel.end().1, EndCause::Abandoned, "it has not ended");
+    }
+}
+
+#[test]
+fn peers_that_have_said_close_are_not_pinged() {
+    let mut tunnel = pinged_each_10_s();
+    tunnel.pass(Side::Client, &super::close(Side::Client, 1000), 1);
+    assert_eq!(tunnel.tick(20), [b"", b""], "5.5.1");
+    assert_eq!(tunnel.deadline(), None);
+}
+
+#[test]
+fn an_idle_tunnel_is_closed_on_both_sides() {
+    let mut tunnel = under(|settings| {
+        settings.idle_timeout = Some(SECOND * 60);
+        settings.ping_interval = Some(SECOND * 40);
+    });
+    tunnel.pass(Side::Client, &frame(Side::Client, TEXT, b"x"), 10);
+    tunnel.tick(50);
+    for side in Side::BOTH {
+        tunnel.pass(side, &our_pong(side), 51);
+    }
+    assert_eq!(tunnel.tick(69), [b"", b""]);
+    let closes = Side::BOTH.map(|side| going_away(side, "idle timeout"));
+    assert_eq!(tunnel.tick(70), closes, "our pings keep nothing alive");
+    assert_eq!(tunnel.end(), (None, EndCause::Idle, Some(1001)));
+    assert_eq!(tunnel.machine.wait(), Some(Wait::Close));
+}
+
+#[test]
+fn while_a_slow_reader_takes_something_a_tunnel_is_not_idle() {
+    let mut tunnel = under(|settings| settings.idle_timeout = Some(SECOND * 60));
+    tunnel.machine.keep(Side::Client, b"waits");
+    let start = tunnel.start;
+    tunnel.machine.observe([false; 2], start);
+    tunnel.machine.wrote(Side::Client, 1);
+    let now = tunnel.at(50);
+    tunnel.machine.observe([false; 2], now);
+    assert_eq!(tunnel.deadline(), Some(110));
+}
+
+#[test]
+fn a_slow_consumer_is_cut_off_and_the_other_side_hears_1001() {
+    for slow in Side::BOTH {
+        let mut tunnel = under(|settings| settings.slow_consumer_timeout = Some(SECOND * 30));
+        let other = slow.other();
+        assert_eq!(tunnel.deadline(), None);
+        let data = frame(other, TEXT, b"hello");
+        let now = tunnel.at(1);
+        let passed = tunnel.machine.receive(other, &data, now);
+        tunnel.machine.keep(slow, passed);
+        tunnel.machine.observe([false; 2], now);
+        assert_eq!(tunnel.deadline(), Some(31));
+        // It takes something after all, and then nothing.
+        tunnel.machine.wrote(slow, 3);
+        let now = tunnel.at(20);
+        tunnel.machine.observe([false; 2], now);
+        assert_eq!(tunnel.deadline(), Some(50));
+        let now = tunnel.at(50);
+        assert!(tunnel.machine.tick(now, &mut |_| {}));
+        assert_eq!(tunnel.machine.queued(slow), b"");
+        let close = going_away(other, "the peer takes nothing");
+        assert_eq!(take(&mut tunnel.machine, other), close);
+        assert_eq!(
+            tunnel.end(),
+            (Some(slow), EndCause::SlowConsumer, Some(1001))
+        );
+        tunnel.pass(other, &super::close(other, 1001), 51);
+        tunnel.machine.ended(other);
+        while !finish(&mut tunnel.machine).is_empty() {}
+        assert!(tunnel.machine.is_over(), "the slow one is not waited for");
+        assert!(tunnel.machine.is_abrupt(slow) && !tunnel.machine.is_abrupt(other));
+    }
+}
+
+#[test]
+fn what_waits_below_the_queue_counts_as_waiting() {
+    let mut tunnel = under(|settings| settings.slow_consumer_timeout = Some(SECOND * 30));
+    let start = tunnel.start;
+    tunnel.machine.observe([true, false], start);
+    assert_eq!(tunnel.deadline(), Some(30));
+    tunnel.machine.observe([false; 2], start);
+    assert_eq!(tunnel.deadline(), None);
+}
+
+/// A stream, how much of it passes, and what its sender and the other side are told.
+type Excess = (&'static str, Clocked, Vec<u8>, usize, u16, &'static str);
+
+fn excesses(from: Side) -> Vec<Excess> {
+    let data = |length| frame(from, TEXT, &vec![b'x'; length]);
+    let fragment = |opcode, length| {
+        let mut fragment = frame(from, opcode, &vec![b'x'; length]);
+        fragment[0] &= 0x7f;
+        fragment
+    };
+    let two = data(10).len() + data(5).len();
+    let rows = [
+        (
+            "a long frame",
+            under(|settings| settings.max_frame_bytes = Some(10)),
+            [data(10), data(5), data(11)].concat(),
+            two,
+            1009,
+        ),
+        (
+            "a long message",
+            under(|settings| settings.max_message_bytes = Some(10)),
+            [data(10), data(5), data(11)].concat(),
+            two,
+            1009,
+        ),
+        (
+            "a message of many frames",
+            under(|settings| settings.max_message_bytes = Some(12)),
+            [
+                fragment(TEXT, 10),
+                frame(from, PING, b"?????"),
+                fragment(0, 3),
+            ]
+            .concat(),
+            two,
+            1009,
+        ),
+        (
+            "many messages",
+            under(|settings| settings.max_messages_per_second = NonZeroU32::new(2)),
+            [data(10), data(5), data(0)].concat(),
+            two,
+            1008,
+        ),
+    ];
+    let reason = "more than is allowed here";
+    let told = |(name, tunnel, stream, passed, code)| (name, tunnel, stream, passed, code, reason);
+    rows.into_iter().map(told).collect()
+}
+
+#[test]
+fn what_exceeds_a_limit_does_not_pass_and_its_sender_is_told() {
+    for from in Side::BOTH {
+        let length = excesses(from)[0].2.len();
+        for cut in 0..=length {
+            for (name, mut tunnel, stream, valid, code, reason) in excesses(from) {
+                let cut = cut.min(stream.len());
+                let mut passed = tunnel.pass(from, &stream[..cut], 0);
+                passed.extend(tunnel.pass(from, &stream[cut..], 0));
+                let other = from.other();
+                let told = going_away(other, "the peer sent more than is allowed here");
+                assert_eq!(passed, [&stream[..valid], &told].concat(), "{name}, {cut}");
+                tunnel.machine.expired(Wait::Answer);
+                let order = CloseOrder {
+                    code,
+                    reason,
+                    mask: MASK,
+                };
+                assert_eq!(take(&mut tunnel.machine, from), order.frame(from), "{name}");
+                let (by, cause, close_code) = tunnel.end();
+                assert_eq!((by, close_code), (Some(from), Some(code)), "{name}");
+                assert!(matches!(cause, EndCause::Limit(_)), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn messages_at_the_rate_that_is_allowed_pass() {
+    let mut tunnel = under(|settings| settings.max_messages_per_second = NonZeroU32::new(2));
+    let data = frame(Side::Client, TEXT, b"x");
+    let two = data.repeat(2);
+    for seconds in 0..9 {
+        assert_eq!(tunnel.pass(Side::Client, &two, seconds), two);
+        let answers = frame(Side::Backend, PING, b"").repeat(5);
+        assert_eq!(tunnel.pass(Side::Backend, &answers, seconds), answers);
+    }
+}
+
+#[test]
+fn opaque_bytes_pass_untouched_and_nothing_is_put_between_them() {
+    let mut tunnel = under(|settings| {
+        settings.frames = Frames::Opaque;
+        settings.ping_interval = Some(SECOND);
+        settings.max_frame_bytes = Some(1);
+        settings.max_message_bytes = Some(1);
+        settings.max_messages_per_second = NonZeroU32::new(1);
+    });
+    assert_eq!(tunnel.deadline(), None, "what needs frames is off");
+    for bytes in [b"\x81".as_slice(), &[0xff; 500], b"GET / HTTP/1.1"] {
+        for side in Side::BOTH {
+            assert_eq!(tunnel.pass(side, bytes, 1), bytes);
+        }
+    }
+    tunnel.machine.close(&drain());
+    assert_eq!(tunnel.pass(Side::Client, b"on and on", 2), b"on and on");
+    assert_eq!(take(&mut tunnel.machine, Side::Client), b"", "no Close");
+    tunnel.machine.cut();
+    assert_eq!(finish(&mut tunnel.machine), Side::BOTH);
+    assert_eq!(tunnel.end(), (None, EndCause::Cut, None));
+    let end = tunnel.machine.summary(SECOND);
+    assert_eq!((end.to_backend.messages, end.to_backend.bytes), (0, 524));
+}
+
+#[test]
+fn timeouts_end_opaque_tunnels_by_a_fin() {
+    let mut tunnel = under(|settings| {
+        settings.frames = Frames::Opaque;
+        settings.idle_timeout = Some(SECOND * 60);
+    });
+    assert_eq!(tunnel.deadline(), Some(60));
+    assert_eq!(tunnel.tick(60), [b"", b""]);
+    assert_eq!(finish(&mut tunnel.machine), Side::BOTH);
+    assert_eq!(tunnel.end(), (None, EndCause::Idle, None));
+}
+
+#[test]
+fn what_passes_is_metered_by_kind_and_what_is_dropped_is_not() {
+    let mut tunnel = pinged_each_10_s();
+    tunnel.tick(10);
+    let stream = [
+        frame(Side::Client, TEXT, b"text"),
+        frame(Side::Client, 2, &[0; 100]),
+        frame(Side::Client, PING, b"?"),
+        our_pong(Side::Client),
+        super::close(Side::Client, 1000),
+        frame(Side::Client, TEXT, b"late"),
+    ];
+    tunnel.pass(Side::Client, &stream.concat(), 11);
+    // Behind a Close of ours nothing passes.
+    tunnel.machine.close(&drain());
+    take(&mut tunnel.machine, Side::Client);
+    let late = [
+        frame(Side::Backend, TEXT, b"late"),
+        frame(Side::Backend, PING, b"?"),
+    ];
+    tunnel.pass(Side::Backend, &late.concat(), 12);
+    let dropped = &tunnel.machine.meter.to_client.kinds;
+    assert!(dropped.iter().all(|kind| kind.messages.get() == 0));
+    let end = tunnel.machine.summary(SECOND);
+    assert_eq!((end.to_client.messages, end.to_backend.messages), (0, 2));
+    let meter = &tunnel.machine.meter.to_backend;
+    let counted = meter.kinds.each_ref();
+    let counted = counted.map(|kind| (kind.messages.get(), kind.bytes.get()));
+    assert_eq!(counted, [(1, 4), (1, 100), (1, 1), (0, 0), (1, 2)]);
+    let sizes = meter.sizes.each_ref().map(|size| size.get());
+    assert_eq!(sizes[..3], [1, 1, 0]);
+}
