@@ -1,17 +1,21 @@
-//! What people and CI read after a run: a table with the failures first, and JUnit XML.
+//! What people and programs read after a run: a table with the failures first, JUnit XML, JSON, and
+//! a comparison of several systems.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
+pub(crate) mod comparison;
+pub(crate) mod json;
+pub(crate) mod junit;
+pub(crate) mod table;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use crate::harness::front::System;
+use crate::harness::scene::Evidence;
 
 /// How one scenario ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Passed,
+    /// With what it measured, if it measures.
+    Passed(Option<String>),
     Failed(String),
     /// It fails, as expected; the reason from the file.
     ExpectedFailure(String),
@@ -22,13 +26,13 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    fn is_bad(&self) -> bool {
+    pub(crate) fn is_bad(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::UnexpectedPass(_))
     }
 
-    fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Passed => "ok",
+            Self::Passed(_) => "ok",
             Self::Failed(_) => "FAILED",
             Self::ExpectedFailure(_) => "expected failure",
             Self::UnexpectedPass(_) => "UNEXPECTED PASS",
@@ -36,9 +40,9 @@ impl Verdict {
         }
     }
 
-    fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Passed => None,
+            Self::Passed(figures) => figures.as_deref(),
             Self::Failed(text)
             | Self::ExpectedFailure(text)
             | Self::UnexpectedPass(text)
@@ -53,61 +57,36 @@ pub(crate) struct Line {
     pub(crate) group: &'static str,
     pub(crate) name: String,
     pub(crate) clause: &'static str,
+    /// Only we promise it: no RFC asks it of a proxy.
+    pub(crate) ours: bool,
     pub(crate) took: Duration,
     pub(crate) verdict: Verdict,
+    pub(crate) evidence: Evidence,
 }
 
-/// Whether the run is good.
-pub(crate) fn is_good(lines: &[Line]) -> bool {
-    !lines.iter().any(|line| line.verdict.is_bad())
+/// What one system made of the scenarios.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) system: System,
+    /// Its name and version.
+    pub(crate) label: String,
+    /// The first lines of every report: what one must know to read and to repeat it.
+    pub(crate) notes: Vec<String>,
+    pub(crate) seed: u64,
+    pub(crate) lines: Vec<Line>,
+    /// It was broken off: lines are missing.
+    pub(crate) interrupted: bool,
+    /// How many scenarios of which groups only our gateway can be asked.
+    pub(crate) left_out: Vec<(&'static str, usize)>,
+    pub(crate) took: Duration,
 }
 
-/// The table. Scenarios that passed are shown one by one only when `all`.
-pub(crate) fn table(lines: &[Line], all: bool, took: Duration) -> String {
-    let mut text = String::new();
-    for line in lines.iter().filter(|line| line.verdict.is_bad()) {
-        let reason = line
-            .verdict
-            .reason()
-            .unwrap_or_default()
-            .replace('\n', "\n    ");
-        let _ = writeln!(
-            text,
-            "{}: {}/{} ({})\n    {reason}\n",
-            line.verdict.word(),
-            line.group,
-            line.name,
-            line.clause
-        );
+impl Run {
+    /// Peers are compared, not judged.
+    pub(crate) fn is_good(&self) -> bool {
+        let fails = self.lines.iter().any(|line| line.verdict.is_bad());
+        !self.interrupted && (self.system != System::Gateway || !fails)
     }
-    for (group, lines) in by_group(lines) {
-        let _ = writeln!(text, "{group}: {}", count(&lines));
-        for line in lines {
-            let told = match &line.verdict {
-                Verdict::Passed if !all => continue,
-                Verdict::ExpectedFailure(reason) | Verdict::Skipped(reason) => {
-                    format!(" - {reason}")
-                }
-                Verdict::Passed | Verdict::Failed(_) | Verdict::UnexpectedPass(_) => String::new(),
-            };
-            let _ = writeln!(
-                text,
-                "  {:<16} {:>6.2} s  {:<22} {}{told}",
-                line.verdict.word(),
-                line.took.as_secs_f64(),
-                line.clause,
-                line.name,
-            );
-        }
-    }
-    let every: Vec<&Line> = lines.iter().collect();
-    let _ = writeln!(
-        text,
-        "\nscenarios: {} in {:.1} s",
-        count(&every),
-        took.as_secs_f64()
-    );
-    text
 }
 
 fn by_group(lines: &[Line]) -> Vec<(&'static str, Vec<&Line>)> {
@@ -121,109 +100,59 @@ fn by_group(lines: &[Line]) -> Vec<(&'static str, Vec<&Line>)> {
     groups
 }
 
-fn count(lines: &[&Line]) -> String {
-    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for line in lines {
-        *counts.entry(line.verdict.word()).or_default() += 1;
-    }
-    let counts: Vec<String> = counts
-        .iter()
-        .map(|(word, count)| format!("{count} {word}"))
-        .collect();
-    counts.join(", ")
-}
-
-/// Writes JUnit XML for CI.
-pub(crate) fn write_junit(lines: &[Line], file: &Path) -> Result<()> {
-    let mut report = Report::new("conformance");
-    for (group, lines) in by_group(lines) {
-        let mut suite = TestSuite::new(group);
-        for line in lines {
-            suite.add_test_case(test_case(line));
-        }
-        report.add_test_suite(suite);
-    }
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(file, report.to_string()?)
-        .with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn test_case(line: &Line) -> TestCase {
-    let mut status = match &line.verdict {
-        Verdict::Passed => TestCaseStatus::success(),
-        Verdict::Failed(_) | Verdict::UnexpectedPass(_) => {
-            TestCaseStatus::non_success(NonSuccessKind::Failure)
-        }
-        Verdict::ExpectedFailure(_) | Verdict::Skipped(_) => TestCaseStatus::skipped(),
-    };
-    if let Some(reason) = line.verdict.reason() {
-        let first = reason.lines().next().unwrap_or_default();
-        status.set_message(format!("{}: {first}", line.verdict.word()));
-        status.set_description(reason);
-    }
-    let mut case = TestCase::new(line.name.as_str(), status);
-    case.set_classname(format!("conformance.{}", line.group));
-    case.set_time(line.took);
-    case.add_property(("clause", line.clause));
-    case
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(name: &str, verdict: Verdict) -> Line {
+    /// A scenario's line.
+    pub(super) fn line(name: &str, verdict: Verdict) -> Line {
         Line {
             group: "group",
             name: name.to_owned(),
             clause: "RFC 6455 4.1",
+            ours: false,
             took: Duration::from_millis(10),
             verdict,
+            evidence: Evidence {
+                transcript: vec!["  0.001 client 1 > GET /".to_owned()],
+                logs: vec![("gateway".to_owned(), vec!["it said so".to_owned()])],
+                standing: Vec::new(),
+            },
+        }
+    }
+
+    /// A run of our gateway.
+    pub(super) fn run(lines: &[Line]) -> Run {
+        Run {
+            system: System::Gateway,
+            label: "gateway 1.2.3".to_owned(),
+            notes: vec!["seed: 7".to_owned()],
+            seed: 7,
+            lines: lines.to_vec(),
+            interrupted: false,
+            left_out: Vec::new(),
+            took: Duration::from_secs(1),
         }
     }
 
     #[test]
-    fn failures_come_first_and_decide() {
+    fn failures_decide_but_not_those_of_peers() {
         let good = [
-            line("one", Verdict::Passed),
+            line("one", Verdict::Passed(None)),
             line("two", Verdict::ExpectedFailure("known".to_owned())),
             line("three", Verdict::Skipped("not here".to_owned())),
         ];
-        assert!(is_good(&good));
-        let bad = line("four", Verdict::Failed("bytes\nand more".to_owned()));
-        let lines = [good.as_slice(), &[bad]].concat();
-        assert!(!is_good(&lines));
-        let text = table(&lines, false, Duration::from_secs(1));
-        assert!(
-            text.starts_with("FAILED: group/four (RFC 6455 4.1)\n    bytes\n    and more\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("1 FAILED, 1 expected failure, 1 ok, 1 skipped"),
-            "{text}"
-        );
-        assert!(!text.contains(" one"), "{text}");
-        assert!(!is_good(&[line(
-            "five",
-            Verdict::UnexpectedPass("why".to_owned())
-        )]));
-    }
-
-    #[test]
-    fn junit_has_every_scenario() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("deep/junit.xml");
-        let lines = [
-            line("one", Verdict::Passed),
-            line("two", Verdict::Failed("no\u{1}".to_owned())),
-        ];
-        write_junit(&lines, &file).unwrap();
-        let text = std::fs::read_to_string(file).unwrap();
-        assert!(
-            text.contains("tests=\"2\"") && text.contains("failures=\"1\""),
-            "{text}"
-        );
+        assert!(run(&good).is_good());
+        for bad in [
+            Verdict::Failed("why".to_owned()),
+            Verdict::UnexpectedPass("why".to_owned()),
+        ] {
+            let mut run = run(&[line("four", bad)]);
+            assert!(!run.is_good());
+            run.system = System::Nginx;
+            assert!(run.is_good());
+            run.interrupted = true;
+            assert!(!run.is_good());
+        }
     }
 }

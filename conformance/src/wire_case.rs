@@ -4,91 +4,70 @@
 //! accepted before has had its chance to reach the backend, and a connection to the backend that was
 //! left in a wrong state has had its chance to be used again.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 
-use crate::harness::document::{Document, idle_probe, plain_settings};
-use crate::harness::gateway::Gateway;
-use crate::harness::ports::free_port;
+use crate::harness::front::Front;
 use crate::harness::recorder::{Record, Recorder, Seen};
 use crate::harness::wire::{Answer, Wire, escape};
 use crate::harness::{PATIENCE, until};
 use crate::scenario::{Saw, Stage, Step, Transport, WireCase};
+use crate::tunnel_play::Ends;
 
-/// A gateway with a plain and a TLS listener before one recording backend.
+/// The system under test before one recording backend.
 pub(crate) struct Lane {
-    pub(crate) gateway: Gateway,
+    pub(crate) front: Front,
     recorder: Recorder,
-    plain: SocketAddr,
-    tls: SocketAddr,
     client: Arc<ClientConfig>,
 }
-
-/// The bounds on heads, bodies and silence, which some cases wait for.
-pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Lane {
     pub(crate) async fn open(stage: &Stage) -> Result<Self> {
         let recorder = Recorder::start().await?;
-        let (plain, tls) = (free_port()?, free_port()?);
-        let seconds = CLIENT_TIMEOUT.as_secs();
-        let limits = serde_json::json!({
-            "requestHeadTimeoutInSec": seconds,
-            "requestBodyTimeoutInSec": seconds,
-            "maxRequestHeadBytes": 32768,
-        });
-        let document = Document::new()
-            .set("limits", limits)
-            .with("probes", "idle", idle_probe())
-            .with(
-                "backendHttpSettingsCollection",
-                "settings",
-                plain_settings("idle"),
-            )
-            .pool("pool", &[recorder.address])
-            .http(plain, "pool", "settings")
-            .https(tls, &stage.certificates.gateway(), "pool", "settings");
-        let gateway = Gateway::with_file(&stage.programs, document).await?;
-        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Ok(Self {
-            gateway,
+            front: Front::open(stage, recorder.address).await?,
             recorder,
-            plain: local(plain),
-            tls: local(tls),
             client: Arc::clone(&stage.certificates.client),
         })
     }
 
-    /// Runs `case`; a failure tells the bytes.
+    /// Runs `case`; the bytes are in the transcript of its scene.
     pub(crate) async fn run(&self, case: &WireCase) -> Result<()> {
         self.recorder.reset(case.reply.clone());
         let mut wire = match case.transport {
-            Transport::Plain => Wire::plain(self.plain).await?,
-            Transport::PlainToTls => Wire::plain(self.tls).await?,
-            Transport::Tls => Wire::tls(self.tls, Arc::clone(&self.client)).await?,
+            Transport::Plain => Wire::plain(self.front.plain).await?,
+            Transport::PlainToTls => Wire::plain(self.front.tls).await?,
+            Transport::Tls => Wire::tls(self.front.tls, Arc::clone(&self.client)).await?,
         };
-        let outcome = self.judge(case, &mut wire).await;
-        let record = self.recorder.take();
-        outcome.map_err(|error| {
-            error.context(format!(
-                "client (> sent, < received)\n{}backend saw {} request(s)\n{}",
-                wire.transcript,
-                record.requests.len(),
-                record.transcript,
-            ))
-        })
+        let mut backend = None;
+        let outcome = self.judge(case, &mut wire, &mut backend).await;
+        self.recorder.forget();
+        outcome
     }
 
-    async fn judge(&self, case: &WireCase, wire: &mut Wire) -> Result<()> {
+    async fn judge(
+        &self,
+        case: &WireCase,
+        wire: &mut Wire,
+        backend: &mut Option<Wire>,
+    ) -> Result<()> {
         let mut last = None;
+        let mut attacked = None;
         for step in &case.steps {
-            take(step, wire, &mut last)
-                .await
-                .with_context(|| format!("step {}", describe(step)))?;
+            let taken = if let Step::Tunnel(end, what) = step {
+                let client = &mut *wire;
+                let mut ends = Ends { client, backend };
+                ends.play(*end, what, &self.recorder).await
+            } else if let Step::Attack(attack) = step {
+                let played = attack.play(wire).await;
+                played.map(|ended| attacked = Some((attack, ended)))
+            } else {
+                take(step, wire, &mut last).await
+            };
+            taken.with_context(|| format!("step {}", describe(step)))?;
         }
         self.settle(case).await?;
         self.sentinel().await?;
@@ -101,7 +80,7 @@ impl Lane {
         for saw in &case.saw {
             judge(saw, &record)?;
         }
-        Ok(())
+        attacked.map_or(Ok(()), |(attack, ended)| attack.judge(&ended, &record))
     }
 
     /// Bytes of an open tunnel are still under way when the client has its echo; nothing else is.
@@ -117,7 +96,7 @@ impl Lane {
     }
 
     async fn sentinel(&self) -> Result<()> {
-        let mut wire = Wire::plain(self.plain).await?;
+        let mut wire = Wire::plain(self.front.plain).await?;
         let request = b"GET /sentinel HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n";
         wire.send(request).await?;
         let answer = wire
@@ -182,6 +161,7 @@ async fn take(step: &Step, wire: &mut Wire, last: &mut Option<Answer>) -> Result
             Ok(())
         }
         Step::Ends(limit) => wire.ends(*limit).await,
+        Step::Tunnel(..) | Step::Attack(_) => bail!("it is no step of the client's alone"),
     }
 }
 
@@ -246,6 +226,18 @@ fn judge(saw: &Saw, record: &Record) -> Result<()> {
             );
         }
         Saw::Field(name, value) => has(first()?, name, &[value])?,
+        Saw::Token(name, token) => {
+            let values = first()?.values(name).join(",");
+            let mut tokens = values.split(',').map(str::trim);
+            ensure!(
+                tokens.any(|found| found.eq_ignore_ascii_case(token)),
+                "the backend got {name}: {values:?}, without {token:?}"
+            );
+        }
+        Saw::List(name, list) => {
+            let values = first()?.values(name).join(", ");
+            ensure!(values == *list, "the backend got {name}: {values:?}");
+        }
         Saw::LastEntry(name, start) => {
             let values = first()?.values(name);
             let last = values.last().and_then(|value| value.rsplit(", ").next());
@@ -296,6 +288,8 @@ fn has(seen: &Seen, name: &str, expected: &[&str]) -> Result<()> {
 fn describe(step: &Step) -> String {
     let text = format!("{step:?}");
     match step {
+        Step::Tunnel(end, what) => format!("{end:?} {}", what.told()),
+        Step::Attack(_) => "attack".to_owned(),
         Step::Send(bytes) | Step::Receive(bytes) => {
             let name = text.split('(').next().unwrap_or_default();
             format!("{name}({})", escape(bytes))

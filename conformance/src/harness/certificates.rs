@@ -1,6 +1,7 @@
 //! Certificates for one run: an authority, and what it signs.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -18,6 +19,8 @@ pub(crate) struct Certificates {
     folder: tempfile::TempDir,
     /// Trusts the authority.
     pub(crate) client: Arc<ClientConfig>,
+    /// The gateway's certificate and its renewal, DER.
+    pub(crate) leaves: [Vec<u8>; 2],
     /// The authority's certificate, DER in base64, as `trustedRootCertificates` has it.
     pub(crate) root: String,
 }
@@ -29,12 +32,11 @@ impl Certificates {
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let folder = tempfile::tempdir().context("no place for certificates")?;
         let year = 2000;
-        issue(
-            &authority,
-            GATEWAY_NAME,
-            None,
-            &folder.path().join("gateway.pem"),
-        )?;
+        let [first, renewed] = ["gateway.pem", "renewed.pem"].map(|file| folder.path().join(file));
+        let leaves = [
+            issue(&authority, GATEWAY_NAME, None, &first)?,
+            issue(&authority, GATEWAY_NAME, None, &renewed)?,
+        ];
         issue(
             &authority,
             BACKEND_NAME,
@@ -43,6 +45,8 @@ impl Certificates {
         )?;
         let expired = folder.path().join("expired.pem");
         issue(&authority, BACKEND_NAME, Some(year), &expired)?;
+        let another = folder.path().join("another.pem");
+        issue(&authority, "another.test", None, &another)?;
 
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone())?;
@@ -58,13 +62,27 @@ impl Certificates {
         Ok(Self {
             folder,
             client: Arc::new(client),
+            leaves,
             root,
         })
+    }
+
+    /// Leaves the files where they are, for what is left standing; says where.
+    pub(crate) fn keep(self: &Rc<Self>) -> String {
+        // Nobody drops it any more.
+        std::mem::forget(Rc::clone(self));
+        let path = self.folder.path().display();
+        format!("left standing, too: certificates in {path}  (rm -r {path})")
     }
 
     /// PEM with chain and key for [`GATEWAY_NAME`].
     pub(crate) fn gateway(&self) -> PathBuf {
         self.folder.path().join("gateway.pem")
+    }
+
+    /// Another one for the same name, as after a renewal.
+    pub(crate) fn renewed(&self) -> PathBuf {
+        self.folder.path().join("renewed.pem")
     }
 
     /// PEM with chain and key for [`BACKEND_NAME`].
@@ -76,6 +94,11 @@ impl Certificates {
     pub(crate) fn expired(&self) -> PathBuf {
         self.folder.path().join("expired.pem")
     }
+
+    /// In time, and for another name than [`BACKEND_NAME`].
+    pub(crate) fn for_another(&self) -> PathBuf {
+        self.folder.path().join("another.pem")
+    }
 }
 
 fn issue(
@@ -83,7 +106,7 @@ fn issue(
     name: &str,
     last_year: Option<i32>,
     file: &Path,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     let mut params = CertificateParams::new(vec![name.to_owned()])?;
     if let Some(year) = last_year {
         params.not_after = rcgen::date_time_ymd(year, 12, 31);
@@ -91,5 +114,6 @@ fn issue(
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, authority)?;
     let text = certificate.pem() + &authority.pem() + &key.serialize_pem();
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(certificate.der().to_vec())
 }

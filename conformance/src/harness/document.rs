@@ -30,6 +30,11 @@ impl Document {
         }))
     }
 
+    /// One that is written already.
+    pub(crate) fn from_json(document: Value) -> Self {
+        Self(document)
+    }
+
     /// A property of the gateway itself.
     pub(crate) fn set(mut self, property: &str, value: Value) -> Self {
         self.0["properties"][property] = value;
@@ -47,7 +52,20 @@ impl Document {
 
     /// A plain listener on `port`, and the rule that ties it to `pool` and `settings`.
     pub(crate) fn http(self, port: u16, pool: &str, settings: &str) -> Self {
-        self.listen("plain", port, json!({ "protocol": "Http" }), pool, settings)
+        self.http_named("plain", port, json!({}), pool, settings)
+    }
+
+    /// The same by this name, with more properties of the listener.
+    pub(crate) fn http_named(
+        self,
+        name: &str,
+        port: u16,
+        mut extra: Value,
+        pool: &str,
+        settings: &str,
+    ) -> Self {
+        extra["protocol"] = json!("Http");
+        self.listen(name, port, extra, pool, settings)
     }
 
     /// The same over TLS, with the certificate and key in `pem`.
@@ -73,6 +91,20 @@ impl Document {
         self.with("frontendPorts", name, json!({ "port": port }))
             .with("httpListeners", name, extra)
             .with("requestRoutingRules", name, rule)
+    }
+
+    /// Lets a policy with these properties choose the targets of the rule of that name.
+    pub(crate) fn balanced(mut self, rule: &str, properties: Value) -> Self {
+        let policy = json!([{ "name": "policy", "properties": properties }]);
+        self.0["properties"]["loadDistributionPolicies"] = policy;
+        let rules = self.0["properties"]["requestRoutingRules"].as_array_mut();
+        for written in rules.into_iter().flatten() {
+            if written["name"] == rule {
+                written["properties"]["loadDistributionPolicy"] =
+                    json!({ "id": "loadDistributionPolicies/policy" });
+            }
+        }
+        self
     }
 
     pub(crate) fn pool(self, name: &str, members: &[SocketAddr]) -> Self {

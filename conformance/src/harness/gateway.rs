@@ -5,16 +5,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tokio::process::Command;
 
 use super::admin::Admin;
 use super::document::Document;
 use super::ports::free_port;
 use super::process::{Log, Process};
+use super::scene::Prop;
 use super::{Programs, until};
 
 /// A debug build on a busy machine takes its time.
 const START: Duration = Duration::from_secs(20);
+
+/// The access log, in the gateway's folder.
+const ACCESS_LOG: &str = "access.log";
 
 /// Where the gateway's configuration comes from.
 #[derive(Debug)]
@@ -23,14 +28,33 @@ enum Source {
     State(PathBuf),
 }
 
+/// What a gateway is started with besides its configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Launch {
+    /// How long requests and tunnels have after SIGTERM.
+    pub(crate) drain_seconds: u64,
+    /// Whether there is an access log, in a file.
+    pub(crate) access_log: bool,
+}
+
+impl Default for Launch {
+    fn default() -> Self {
+        Self {
+            drain_seconds: 5,
+            access_log: false,
+        }
+    }
+}
+
 /// A running gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     process: Process,
     pub(crate) admin: Admin,
     program: PathBuf,
-    folder: tempfile::TempDir,
+    folder: Prop<tempfile::TempDir>,
     source: Source,
+    launch: Launch,
 }
 
 impl Gateway {
@@ -45,17 +69,35 @@ impl Gateway {
         document: Document,
         wrapper: Option<&[String]>,
     ) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = folder()?;
         let file = folder.path().join("gateway.json");
         write(&file, &document)?;
-        Self::start(&programs.gateway, folder, Source::File(file), wrapper).await
+        let launch = Launch::default();
+        let mut gateway = Self::spawn(
+            &programs.gateway,
+            folder,
+            Source::File(file),
+            launch,
+            wrapper,
+        )?;
+        gateway.ready().await?;
+        Ok(gateway)
     }
 
     /// `gateway run --state`, ready, with `document` put by the API.
     pub(crate) async fn with_state(programs: &Programs, document: Document) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let state = folder.path().join("state");
-        let mut gateway = Self::spawn(&programs.gateway, folder, Source::State(state), None)?;
+        Self::with_state_as(programs, document, Launch::default()).await
+    }
+
+    /// The same, launched so.
+    pub(crate) async fn with_state_as(
+        programs: &Programs,
+        document: Document,
+        launch: Launch,
+    ) -> Result<Self> {
+        let folder = folder()?;
+        let state = Source::State(folder.path().join("state"));
+        let mut gateway = Self::spawn(&programs.gateway, folder, state, launch, None)?;
         let admin = gateway.admin;
         gateway
             .answers("the admin API answers", async || {
@@ -67,31 +109,25 @@ impl Gateway {
         Ok(gateway)
     }
 
-    async fn start(
-        program: &Path,
-        folder: tempfile::TempDir,
-        source: Source,
-        wrapper: Option<&[String]>,
-    ) -> Result<Self> {
-        let mut gateway = Self::spawn(program, folder, source, wrapper)?;
-        gateway.ready().await?;
-        Ok(gateway)
-    }
-
     fn spawn(
         program: &Path,
-        folder: tempfile::TempDir,
+        folder: Prop<tempfile::TempDir>,
         source: Source,
+        launch: Launch,
         wrapper: Option<&[String]>,
     ) -> Result<Self> {
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let process = Process::start("gateway", &mut command(program, &source, admin, wrapper))?;
+        let mut command = command(program, &source, admin, wrapper);
+        add(&mut command, launch, &folder);
+        let mut process = Process::start("gateway", &mut command)?;
+        process.describe(&format!("admin API http://{admin}/v1/config"));
         Ok(Self {
             process,
             admin: Admin(admin),
             program: program.to_owned(),
             folder,
             source,
+            launch,
         })
     }
 
@@ -117,8 +153,11 @@ impl Gateway {
     /// `kill -9`, and a new process from the same state.
     pub(crate) async fn kill_and_restart(&mut self) -> Result<()> {
         self.process.kill().await?;
-        let command = &mut command(&self.program, &self.source, self.admin.0, None);
-        self.process = Process::start("gateway", command)?;
+        let mut command = command(&self.program, &self.source, self.admin.0, None);
+        add(&mut command, self.launch, &self.folder);
+        self.process = Process::start("gateway", &mut command)?;
+        self.process
+            .describe(&format!("admin API http://{}/v1/config", self.admin.0));
         self.ready().await
     }
 
@@ -133,7 +172,19 @@ impl Gateway {
     }
 
     pub(crate) async fn terminate(&mut self) -> Result<std::process::ExitStatus> {
-        self.process.terminate(Duration::from_secs(10)).await
+        let limit = Duration::from_secs(self.launch.drain_seconds + 5);
+        self.process.terminate(limit).await
+    }
+
+    /// The records of the access log so far.
+    pub(crate) fn access_log(&self) -> Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.folder.path().join(ACCESS_LOG))?;
+        // The last line may not be whole yet.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let records = whole.lines().map(serde_json::from_str);
+        records
+            .collect::<Result<_, _>>()
+            .context("the access log is not JSON")
     }
 
     /// Resident memory, in KiB.
@@ -149,6 +200,14 @@ impl Gateway {
     pub(crate) fn log(&self) -> &Log {
         &self.process.log
     }
+}
+
+/// For the configuration, and whatever the gateway keeps.
+fn folder() -> Result<Prop<tempfile::TempDir>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().display();
+    let what = format!("the gateway's folder {path}  (rm -r {path})");
+    Ok(Prop::new(folder, what))
 }
 
 fn command(
@@ -172,15 +231,23 @@ fn command(
     };
     command
         .args(["--admin", &admin.to_string()])
-        .args(["--workers", "2", "--log", "text", "--access-log", "off"])
+        .args(["--workers", "2", "--log", "text"])
         .args([
             "--log-level",
             "info,gateway_proxy=debug,gateway_probe=debug",
         ])
-        .args(["--drain-timeout", "5"])
         // The place of a panic is enough; a trace would push everything else out of the report.
         .env("RUST_BACKTRACE", "0");
     command
+}
+
+fn add(command: &mut Command, launch: Launch, folder: &tempfile::TempDir) {
+    command.args(["--drain-timeout", &launch.drain_seconds.to_string()]);
+    command.arg("--access-log");
+    match launch.access_log {
+        true => command.arg(folder.path().join(ACCESS_LOG)),
+        false => command.arg("off"),
+    };
 }
 
 pub(crate) fn write(file: &Path, document: &Document) -> Result<()> {

@@ -10,13 +10,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use judge::read_head;
 
-use super::frames;
-use super::wire::{escape, find};
+use super::scene::Scene;
+use super::wire::{Wire, escape, find};
+use super::{PATIENCE, frames};
 
 /// What the recorder answers a scenario's requests with.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub(crate) enum Then {
     NextRequest,
     /// Every frame is sent back.
     Echo,
+    /// The connection is handed to the scenario, which plays the backend from here on.
+    HandOver,
     /// The end.
     Close,
     /// RST.
@@ -85,9 +89,9 @@ pub(crate) struct Record {
     pub(crate) requests: Vec<Seen>,
     /// What no gateway may send, whatever it is sent.
     pub(crate) violations: Vec<String>,
-    /// Everything but probes and sentinels, for people.
-    pub(crate) transcript: String,
     reply: Option<Reply>,
+    /// Whose transcript tells the requests.
+    scene: Option<Scene>,
 }
 
 type Shared = Arc<Mutex<Record>>;
@@ -97,34 +101,55 @@ type Shared = Arc<Mutex<Record>>;
 pub(crate) struct Recorder {
     pub(crate) address: SocketAddr,
     shared: Shared,
+    handed_over: tokio::sync::Mutex<UnboundedReceiver<HandedOver>>,
     _tasks: JoinSet<()>,
 }
+
+/// A connection behind the answer that upgraded it, and what has come since.
+type HandedOver = (TcpStream, Vec<u8>);
 
 impl Recorder {
     pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let shared = Shared::default();
+        lock(&shared).scene = Scene::current();
+        let (hand_over, handed_over) = unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        tasks.spawn(accept(listener, Arc::clone(&shared), hand_over));
         Ok(Self {
             address,
             shared,
+            handed_over: tokio::sync::Mutex::new(handed_over),
             _tasks: tasks,
         })
     }
 
+    /// The next connection that was answered with [`Then::HandOver`].
+    pub(crate) async fn handed_over(&self) -> Result<Wire> {
+        let mut handed_over = self.handed_over.lock().await;
+        let next = tokio::time::timeout(PATIENCE, handed_over.recv()).await;
+        let next = next.context("no handshake reached the backend")?;
+        let (stream, unread) = next.context("the recorder has ended")?;
+        Ok(Wire::accepted(stream, unread))
+    }
+
     /// Forgets everything, and answers as `reply` says from now on.
     pub(crate) fn reset(&self, reply: Option<Reply>) {
+        // What an earlier scenario has left there is dropped, which ends it.
+        if let Ok(mut handed_over) = self.handed_over.try_lock() {
+            while handed_over.try_recv().is_ok() {}
+        }
         *lock(&self.shared) = Record {
             reply,
+            scene: Scene::current(),
             ..Record::default()
         };
     }
 
-    /// What was recorded. Answers are the standard ones from now on.
-    pub(crate) fn take(&self) -> Record {
-        std::mem::take(&mut lock(&self.shared))
+    /// Forgets everything. Answers are the standard ones from now on.
+    pub(crate) fn forget(&self) {
+        *lock(&self.shared) = Record::default();
     }
 
     /// What was recorded so far.
@@ -137,15 +162,19 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Record> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, shared: Shared) {
+async fn accept(listener: TcpListener, shared: Shared, hand_over: UnboundedSender<HandedOver>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
                 let connection = Connection { stream, buffer: Vec::new(), shared: Arc::clone(&shared) };
+                let hand_over = hand_over.clone();
                 connections.spawn(async move {
                     // Whoever breaks off is the gateway, and what it left is in the record.
-                    let _ = connection.serve().await;
+                    if let Ok(Some(handed)) = connection.serve().await {
+                        // Nobody wants it when the scenario is over.
+                        let _ = hand_over.send(handed);
+                    }
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -160,7 +189,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(mut self) -> Result<()> {
+    /// Serves requests up to the end, or to the one whose connection the scenario wants.
+    async fn serve(mut self) -> Result<Option<HandedOver>> {
         self.stream.set_nodelay(true)?;
         while let Some(seen) = self.request().await? {
             if matches!(seen.path(), "/probe" | "/sentinel") {
@@ -168,11 +198,13 @@ impl Connection {
                 continue;
             }
             let at = self.record(&seen);
-            if self.answer(&seen, at).await? != Then::NextRequest {
-                return Ok(());
+            match self.answer(&seen, at).await? {
+                Then::NextRequest => {}
+                Then::HandOver => return Ok(Some((self.stream, self.buffer))),
+                Then::Echo | Then::Close | Then::Reset => return Ok(None),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Probes and sentinels are no part of the record.
@@ -201,9 +233,10 @@ impl Connection {
             .text
             .replace("{accept}", &derive_accept_key(key.as_bytes()));
         let bytes = [text.as_bytes(), &reply.tail].concat();
+        self.tell(">", &bytes);
         self.stream.write_all(&bytes).await?;
         match reply.then {
-            Then::NextRequest => {}
+            Then::NextRequest | Then::HandOver => {}
             Then::Echo => self.echo(at).await?,
             Then::Close => self.stream.shutdown().await?,
             Then::Reset => self.stream.set_zero_linger()?,
@@ -308,20 +341,22 @@ impl Connection {
     }
 
     fn record(&self, seen: &Seen) -> usize {
-        let mut record = lock(&self.shared);
-        let head: Vec<String> = seen
-            .fields
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}"))
+        let fields = seen.fields.iter();
+        let fields: String = fields
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
             .collect();
-        record.transcript += &format!(
-            "{}\n  {}\n  body: {}\n",
-            seen.line,
-            head.join("\n  "),
-            escape(&seen.body)
-        );
+        let head = format!("{}\r\n{fields}\r\n", seen.line);
+        self.tell("<", &[head.as_bytes(), &seen.body].concat());
+        let mut record = lock(&self.shared);
         record.requests.push(seen.clone());
         record.requests.len() - 1
+    }
+
+    /// Everything but probes and sentinels, for people.
+    fn tell(&self, mark: &str, bytes: &[u8]) {
+        if let Some(scene) = &lock(&self.shared).scene {
+            scene.note(&format!("backend {mark} {}", escape(bytes)));
+        }
     }
 
     fn note(&self, at: usize, change: impl FnOnce(&mut Seen)) {

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::backend::TestBackend;
+use super::backend::{TestBackend, Wish};
 use super::document::{Document, plain_settings, quick_probe};
 use super::gateway::Gateway;
 use super::ports::free_port;
 use super::process::Log;
+use super::scene::Scene;
 use super::wire::{Answer, Wire};
 use super::{PATIENCE, until};
 use crate::scenario::Stage;
@@ -24,16 +25,34 @@ pub(crate) struct Site {
 }
 
 /// The handshake that every tunnel here begins with.
-const HANDSHAKE: &str = "Host: gateway.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub(crate) const HANDSHAKE: &str = "Host: gateway.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 impl Site {
     /// Both backends are up. `probe` overrides properties of the quick probe.
     pub(crate) async fn open(stage: &Stage, probe: Value, stateful: bool) -> Result<Self> {
-        let backends = [
-            TestBackend::start(&stage.programs, "b1").await?,
-            TestBackend::start(&stage.programs, "b2").await?,
-        ];
+        let start = |name| TestBackend::start(stage, name);
+        let (one, two) = tokio::try_join!(start("b1"), start("b2"))?;
+        Self::before(stage, [one, two], probe, stateful).await
+    }
+
+    /// The same; the first backend will be killed, stopped, or taken off the network.
+    pub(crate) async fn that_is_left(stage: &Stage, probe: Value) -> Result<Self> {
+        let leaves = Wish {
+            leaves: true,
+            ..Wish::default()
+        };
+        let leaves = TestBackend::start_as(stage, "b1", leaves);
+        let ((one, _), two) = tokio::try_join!(leaves, TestBackend::start(stage, "b2"))?;
+        Self::before(stage, [one, two], probe, false).await
+    }
+
+    async fn before(
+        stage: &Stage,
+        backends: [TestBackend; 2],
+        probe: Value,
+        stateful: bool,
+    ) -> Result<Self> {
         let port = free_port()?;
         let mut asked = quick_probe();
         for (name, value) in probe.as_object().into_iter().flatten() {
@@ -96,9 +115,12 @@ impl Site {
     }
 }
 
-/// An error, with what the gateway said last.
+/// An error, with what the gateway said last; where there is a scene, that tells it.
 pub(crate) fn explain(log: &Log, error: anyhow::Error) -> anyhow::Error {
-    error.context(format!("gateway log\n{}", log.tail(30)))
+    match Scene::current() {
+        Some(_) => error,
+        None => error.context(format!("gateway log\n{}", log.tail(30))),
+    }
 }
 
 fn settings() -> Value {

@@ -1,23 +1,59 @@
 //! A client connection, byte by byte: what is sent is what the scenario wrote, and what comes back
-//! is read strictly. Everything is kept for the report.
+//! is read strictly. Everything is noted in the transcript of the scene.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::PATIENCE;
 use super::certificates::GATEWAY_NAME;
+use super::frames::{self, Came};
+use super::scene::Scene;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+/// TCP, or TLS over it.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The TCP connection beneath, while there is one.
+    fn tcp(&self) -> Option<&TcpStream>;
+
+    /// The TCP connection itself, if there is nothing above it.
+    fn into_tcp(self: Box<Self>) -> Option<TcpStream> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+
+    fn into_tcp(self: Box<Self>) -> Option<TcpStream> {
+        Some(*self)
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
+
+/// What is left of a connection that we have reset.
+impl Stream for tokio::io::Empty {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// One answer, as it came.
 #[derive(Debug, Clone, Default)]
@@ -48,16 +84,38 @@ impl Answer {
 pub(crate) struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
-    /// What went over it, for people.
-    pub(crate) transcript: String,
+    /// As the scene's transcript calls it, where there is one.
+    noted: Option<(Scene, String)>,
+    /// The peer has reset it.
+    was_reset: bool,
 }
 
 impl Wire {
     pub(crate) async fn plain(address: SocketAddr) -> Result<Self> {
+        Ok(Self::quiet(address).await?.noted("client"))
+    }
+
+    /// From this address of ours.
+    pub(crate) async fn plain_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from((source, 0)))?;
+        let tcp = socket.connect(address).await;
+        let tcp = tcp.with_context(|| format!("cannot connect to {address} from {source}"))?;
+        tcp.set_nodelay(true)?;
+        Ok(Self::new(tcp, Vec::new()).noted("client"))
+    }
+
+    /// A connection of which nothing goes into the transcript.
+    pub(crate) async fn quiet(address: SocketAddr) -> Result<Self> {
         let tcp = TcpStream::connect(address).await;
         let tcp = tcp.with_context(|| format!("cannot connect to {address}"))?;
         tcp.set_nodelay(true)?;
-        Ok(Self::new(tcp))
+        Ok(Self::new(tcp, Vec::new()))
+    }
+
+    /// A connection that somebody else has opened, and what came over it that nobody has read.
+    pub(crate) fn accepted(tcp: TcpStream, unread: Vec<u8>) -> Self {
+        Self::new(tcp, unread).noted("backend")
     }
 
     pub(crate) async fn tls(address: SocketAddr, config: Arc<ClientConfig>) -> Result<Self> {
@@ -65,20 +123,51 @@ impl Wire {
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from(GATEWAY_NAME)?;
         let stream = TlsConnector::from(config).connect(name, tcp).await;
-        Ok(Self::new(stream.context("the TLS handshake failed")?))
+        let stream = stream.context("the TLS handshake failed")?;
+        Ok(Self::new(stream, Vec::new()).noted("client"))
     }
 
-    fn new(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    /// Over a stream that is open already.
+    pub(crate) fn over(stream: Box<dyn Stream>) -> Self {
         Self {
-            stream: Box::new(stream),
+            stream,
             buffer: Vec::new(),
-            transcript: String::new(),
+            noted: None,
+            was_reset: false,
         }
     }
 
-    fn note(&mut self, mark: &str, bytes: &[u8]) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.transcript, "{mark} {}", escape(bytes));
+    fn new(stream: impl Stream + 'static, buffer: Vec<u8>) -> Self {
+        Self {
+            buffer,
+            ..Self::over(Box::new(stream))
+        }
+    }
+
+    /// The plain connection alone, between two messages.
+    pub(crate) fn into_socket(self) -> Result<TcpStream> {
+        ensure!(self.buffer.is_empty(), "unread: {}", escape(&self.buffer));
+        self.stream.into_tcp().context("it is not plain")
+    }
+
+    /// Where our end is.
+    pub(crate) fn local_address(&self) -> Result<SocketAddr> {
+        let tcp = self.stream.tcp().context("it is reset already")?;
+        Ok(tcp.local_addr()?)
+    }
+
+    fn noted(mut self, whose: &str) -> Self {
+        self.noted = Scene::current().map(|scene| {
+            let name = scene.name_wire(whose);
+            (scene, name)
+        });
+        self
+    }
+
+    fn note(&self, mark: &str, bytes: &[u8]) {
+        if let Some((scene, name)) = &self.noted {
+            scene.note(&format!("{name} {mark} {}", escape(bytes)));
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<()> {
@@ -98,6 +187,21 @@ impl Wire {
         Ok(self.stream.shutdown().await?)
     }
 
+    /// Ends TCP alone: FIN, over TLS without `close_notify`.
+    pub(crate) fn break_tls(&mut self) -> Result<()> {
+        self.note(">", b"(end of TCP)");
+        let tcp = self.stream.tcp().context("it is reset already")?;
+        Ok(SockRef::from(tcp).shutdown(Shutdown::Write)?)
+    }
+
+    /// Resets the connection (RST, no FIN).
+    pub(crate) fn reset(&mut self) -> Result<()> {
+        self.note(">", b"(reset)");
+        let stream = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        let tcp = stream.tcp().context("it is reset already")?;
+        Ok(tcp.set_zero_linger()?)
+    }
+
     /// Reads more; `false` at the end of the stream. A reset counts as the end.
     async fn fill(&mut self, limit: Duration) -> Result<bool> {
         let mut chunk = [0; 16 * 1024];
@@ -107,6 +211,7 @@ impl Wire {
             Ok(length) => length,
             Err(error) => {
                 self.note("<", format!("({error})").as_bytes());
+                self.was_reset = error.kind() == ErrorKind::ConnectionReset;
                 return Ok(false);
             }
         };
@@ -223,6 +328,46 @@ impl Wire {
             );
         }
         Ok(self.buffer.drain(..length).collect())
+    }
+
+    /// Reads the next WebSocket frame.
+    pub(crate) async fn frame(&mut self, limit: Duration) -> Result<Came> {
+        loop {
+            if let Some(came) = frames::take(&mut self.buffer) {
+                return Ok(came);
+            }
+            let is_open = self.fill(limit).await?;
+            ensure!(
+                is_open,
+                "the connection ended where a frame was to come, behind {}",
+                escape(&self.buffer)
+            );
+        }
+    }
+
+    /// Whether the peer was found to have reset the connection.
+    pub(crate) fn was_reset(&self) -> bool {
+        self.was_reset
+    }
+
+    /// Fails unless the peer resets the connection, without another byte.
+    pub(crate) async fn is_reset(&mut self, limit: Duration) -> Result<()> {
+        self.ends(limit).await?;
+        ensure!(
+            self.was_reset,
+            "the connection ends in order, not by a reset"
+        );
+        Ok(())
+    }
+
+    /// Fails unless the peer ends the connection in order (FIN), without another byte.
+    pub(crate) async fn is_finished(&mut self, limit: Duration) -> Result<()> {
+        self.ends(limit).await?;
+        ensure!(
+            !self.was_reset,
+            "the connection is reset, not ended in order"
+        );
+        Ok(())
     }
 
     /// Fails unless the peer ends the connection without another byte.

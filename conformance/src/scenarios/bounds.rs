@@ -1,12 +1,9 @@
 //! What a client can make the gateway hold: memory, connections, descriptors, requests that nobody
 //! waits for.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use futures_util::FutureExt;
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -17,7 +14,7 @@ use crate::harness::ports::free_port;
 use crate::harness::recorder::Recorder;
 use crate::harness::site::{Site, explain, get};
 use crate::harness::{PATIENCE, until};
-use crate::scenario::{Plot, Scenario, Stage, Told};
+use crate::scenario::{Scenario, Stage, Told};
 
 const GROUP: &str = "bounds";
 
@@ -39,12 +36,12 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "design 5",
             client_leaves,
         ),
-        Scenario {
-            group: GROUP,
-            name: "running out of descriptors slows, and ends nothing".to_owned(),
-            clause: "design 5",
-            plot: Plot::Story(Rc::new(|stage| few_descriptors(stage).boxed_local())),
-        },
+        Scenario::story(
+            GROUP,
+            "running out of descriptors slows, and ends nothing",
+            "design 5",
+            few_descriptors,
+        ),
     ]
 }
 
@@ -52,21 +49,7 @@ fn story<F>(name: &str, clause: &'static str, tell: impl Fn(Site) -> F + Copy + 
 where
     F: Future<Output = Result<()>> + 'static,
 {
-    let run = move |stage: Stage| {
-        async move {
-            let site = Site::open(&stage, json!({}), false).await?;
-            let log = site.gateway.log().clone();
-            tell(site).await.map_err(|error| explain(&log, error))?;
-            Ok(Told::Whole)
-        }
-        .boxed_local()
-    };
-    Scenario {
-        group: GROUP,
-        name: name.to_owned(),
-        clause,
-        plot: Plot::Story(Rc::new(run)),
-    }
+    super::at_site(GROUP, name, clause, false, tell)
 }
 
 /// What the whole process may grow by, in KiB; far below what goes through it.

@@ -3,6 +3,8 @@
 
 mod backends;
 mod clients;
+mod dialling;
+mod negotiation;
 mod tunnels;
 
 use super::rows::{Row, row};
@@ -15,7 +17,7 @@ const GROUP: &str = "handshake";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The handshake of section 1.3, with the host that the gateway listens for.
-const RFC: &str = "GET /chat HTTP/1.1\r\n\
+pub(super) const RFC: &str = "GET /chat HTTP/1.1\r\n\
     Host: gateway.test\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
@@ -25,7 +27,7 @@ const RFC: &str = "GET /chat HTTP/1.1\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
 /// A correct answer to it.
-const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\n\
+pub(in crate::scenarios) const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
     Sec-WebSocket-Accept: {accept}\r\n\
@@ -34,9 +36,12 @@ const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\n\
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let rows = clients::rows()
         .chain(backends::rows())
+        .chain(negotiation::rows())
         .chain(tunnels::rows());
     let both = rows.flat_map(|row| [row.clone(), row.over(Transport::Tls)]);
-    both.map(|row| row.into_scenario(GROUP)).collect()
+    let mut all: Vec<Scenario> = both.map(|row| row.into_scenario(GROUP)).collect();
+    all.extend(dialling::stories());
+    all
 }
 
 /// The RFC's handshake with one text replaced.
@@ -56,6 +61,11 @@ fn good(clause: &'static str, name: &'static str, request: impl AsRef<[u8]>) -> 
 
 fn refused(clause: &'static str, name: &'static str, request: impl AsRef<[u8]>) -> Row {
     row(clause, name).send(request).answer(&[400]).unseen()
+}
+
+/// The same, where the RFC binds the server alone: the gateway spares it the attempt.
+fn spared(clause: &'static str, name: &'static str, request: impl AsRef<[u8]>) -> Row {
+    refused(clause, name, request).ours()
 }
 
 /// No attempt: goes on as plain HTTP, without `Upgrade` (RFC 9110 section 7.8).

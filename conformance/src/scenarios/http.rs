@@ -190,7 +190,8 @@ fn answers() -> impl Iterator<Item = Row> {
             Then::NextRequest,
         )
         .answer(&[304])
-        .field("etag", "\"a\""),
+        .field("etag", "\"a\"")
+        .field("content-length", "99"),
         row("RFC 9112 6.3 (1)", "HEAD")
             .send(request("HEAD /", &[], ""))
             .step(Step::AnswerToHead(&[200]))

@@ -1,25 +1,26 @@
 //! The life of a tunnel: full duplex for as long as both want, whatever the HTTP settings say.
 
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::PATIENCE;
+use crate::harness::backend::TestBackend;
 use crate::harness::document::plain_settings;
 use crate::harness::frames::{TEXT, masked, unmasked};
-use crate::harness::site::{Site, explain, timed};
-use crate::scenario::{Plot, Scenario, Stage, Told};
+use crate::harness::front::Front;
+use crate::harness::site::{Site, explain, handshake, timed};
+use crate::scenario::{self, Plot, Scenario, Stage, Told};
 
 const GROUP: &str = "lifetime";
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        story(
+        anywhere(
             "many messages both ways, for an independent client",
             "RFC 6455 5",
             messages,
@@ -34,7 +35,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             "design 1",
             unanswered,
         ),
-        story(
+        anywhere(
             "the backend's Close passes with its code",
             "RFC 6455 7.4",
             backend_closes,
@@ -46,31 +47,41 @@ fn story<F>(name: &str, clause: &'static str, tell: impl Fn(Site) -> F + Copy + 
 where
     F: Future<Output = Result<()>> + 'static,
 {
-    let run = move |stage: Stage| {
-        async move {
-            let site = Site::open(&stage, json!({}), true).await?;
-            let log = site.gateway.log().clone();
-            tell(site).await.map_err(|error| explain(&log, error))?;
-            Ok(Told::Whole)
-        }
-        .boxed_local()
+    super::at_site(GROUP, name, clause, true, tell)
+}
+
+/// A story that any proxy can tell. It is given the system under test and its own random choices.
+fn anywhere<F>(
+    name: &'static str,
+    clause: &'static str,
+    tell: impl Fn(Front, fastrand::Rng) -> F + Copy + 'static,
+) -> Scenario
+where
+    F: Future<Output = Result<()>> + 'static,
+{
+    let run = move |stage: Stage| async move {
+        let backend = TestBackend::start(&stage, "b1").await?;
+        let front = Front::open(&stage, backend.address).await?;
+        let log = front.log().clone();
+        let told = tell(front, stage.random(name)).await;
+        told.map_err(|error| explain(&log, error))?;
+        Ok(Told::Whole)
     };
     Scenario {
         group: GROUP,
         name: name.to_owned(),
         clause,
-        plot: Plot::Story(Rc::new(run)),
+        plot: Plot::Front(scenario::story(run)),
     }
 }
 
 /// tungstenite is strict about everything that it reads: here it is the judge.
-async fn messages(site: Site) -> Result<()> {
+async fn messages(front: Front, mut random: fastrand::Rng) -> Result<()> {
     const COUNT: usize = 300;
-    let tcp = TcpStream::connect(site.address).await?;
-    let url = format!("ws://{}/echo", site.address);
+    let tcp = TcpStream::connect(front.plain).await?;
+    let url = format!("ws://{}/echo", front.plain);
     let (socket, _) = tokio_tungstenite::client_async(url, tcp).await?;
     let (mut sink, mut stream) = socket.split();
-    let mut random = fastrand::Rng::with_seed(6455);
     let sent: Vec<Message> = (0..COUNT)
         .map(|number| {
             // Every length of the length field, and both sides of each border.
@@ -159,8 +170,9 @@ async fn unanswered(site: Site) -> Result<()> {
     Ok(())
 }
 
-async fn backend_closes(site: Site) -> Result<()> {
-    let (mut wire, _) = site.websocket("/close/4321").await?;
+async fn backend_closes(front: Front, _: fastrand::Rng) -> Result<()> {
+    let (mut wire, answer) = handshake(front.plain, "/close/4321").await?;
+    ensure!(answer.status == 101, "{} {}", answer.status, answer.text());
     // The greeting comes first; its length depends on the name.
     let head = wire.exactly(2, PATIENCE).await?;
     wire.exactly(usize::from(head[1]), PATIENCE).await?;

@@ -3,19 +3,17 @@
 
 mod listeners;
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use futures_util::FutureExt;
 use serde_json::json;
 
 use crate::harness::document::pool;
 use crate::harness::frames::{TEXT, masked, unmasked};
-use crate::harness::site::{Site, backend_of, explain};
+use crate::harness::site::{Site, backend_of};
 use crate::harness::wire::Wire;
 use crate::harness::{PATIENCE, until};
-use crate::scenario::{Plot, Scenario, Stage, Told};
+use crate::scenario::Scenario;
 
 const GROUP: &str = "reconfiguration";
 
@@ -75,22 +73,7 @@ fn story<F>(name: &str, clause: &'static str, tell: impl Fn(Site) -> F + Copy + 
 where
     F: Future<Output = Result<()>> + 'static,
 {
-    let by_file = name.contains("file");
-    let run = move |stage: Stage| {
-        async move {
-            let site = Site::open(&stage, json!({}), !by_file).await?;
-            let log = site.gateway.log().clone();
-            tell(site).await.map_err(|error| explain(&log, error))?;
-            Ok(Told::Whole)
-        }
-        .boxed_local()
-    };
-    Scenario {
-        group: GROUP,
-        name: name.to_owned(),
-        clause,
-        plot: Plot::Story(Rc::new(run)),
-    }
+    super::at_site(GROUP, name, clause, !name.contains("file"), tell)
 }
 
 const POOL: &str = "/v1/backendAddressPools/pool";

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::harness::frames::{End, Frame, written_by};
 use crate::harness::recorder::{Reply, Then};
 use crate::scenario::{Plot, Saw, Scenario, Step, Transport, WireCase};
+use crate::tunnel_play::Move;
 
 /// The connection ends at once, or nearly.
 pub(crate) const SOON: Duration = Duration::from_secs(3);
@@ -12,18 +14,20 @@ pub(crate) const SOON: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     clause: &'static str,
-    name: &'static str,
+    name: String,
     case: WireCase,
 }
 
 /// Starts a row: what it proves, and its name.
-pub(crate) fn row(clause: &'static str, name: &'static str) -> Row {
+pub(crate) fn row(clause: &'static str, name: impl Into<String>) -> Row {
+    let name = name.into();
     let case = WireCase {
         transport: Transport::Plain,
         reply: None,
         steps: Vec::new(),
         saw: Vec::new(),
         slow: false,
+        ours: false,
     };
     Row { clause, name, case }
 }
@@ -92,6 +96,33 @@ impl Row {
         if let Some(reply) = &mut self.case.reply {
             reply.quiet_first = true;
         }
+        self
+    }
+
+    /// One end of the tunnel makes a move.
+    pub(crate) fn play(self, end: End, what: Move) -> Self {
+        self.step(Step::Tunnel(end, what))
+    }
+
+    /// One end of the tunnel sends these frames.
+    pub(crate) fn sends(self, end: End, frames: &[Frame]) -> Self {
+        self.play(end, Move::Sends(written_by(end, frames)))
+    }
+
+    /// One end of the tunnel gets these frames, as the other end has written them.
+    pub(crate) fn gets(self, end: End, frames: &[Frame]) -> Self {
+        self.play(end, Move::Gets(written_by(end.other(), frames)))
+    }
+
+    /// One end of the tunnel sends these frames, and the other gets the same bytes.
+    pub(crate) fn passes(self, from: End, frames: &[Frame]) -> Self {
+        self.sends(from, frames).gets(from.other(), frames)
+    }
+
+    /// Goes beyond the RFC: it leaves a choice, which is ours, or it binds clients and servers, and
+    /// the gateway keeps each from the other's offence. Peers may choose otherwise.
+    pub(crate) fn ours(mut self) -> Self {
+        self.case.ours = true;
         self
     }
 

@@ -12,6 +12,7 @@ use crate::harness::gateway::Gateway;
 use crate::harness::ports::free_port;
 use crate::harness::site::{Site, get, timed};
 use crate::harness::until;
+use crate::harness::wire::Answer;
 use crate::scenario::{Stage, Told};
 
 pub(super) async fn all_down(stage: Stage) -> Result<Told> {
@@ -36,29 +37,38 @@ pub(super) async fn all_down(stage: Stage) -> Result<Told> {
     Ok(Told::Whole)
 }
 
+/// Whoever waited for a backend would take a second at least. On a busy machine one answer may be held
+/// up, but not each.
+const AT_ONCE: Duration = Duration::from_millis(500);
+const TRIES: usize = 5;
+
 async fn is_502_at_once(site: &Site) -> Result<()> {
-    let (answer, took) = timed(site.get("/")).await?;
-    ensure!(answer.status == 502, "{} {}", answer.status, answer.text());
-    ensure!(took < Duration::from_millis(500), "the 502 took {took:?}");
+    let mut quickest = [Duration::MAX; 2];
+    for _ in 0..TRIES {
+        let (answer, took) = timed(site.get("/")).await?;
+        says_all_are_down(&answer)?;
+        quickest[0] = quickest[0].min(took);
+        let ((_, answer), took) = timed(site.handshake("/chat")).await?;
+        says_all_are_down(&answer)?;
+        quickest[1] = quickest[1].min(took);
+    }
+    ensure!(
+        quickest.iter().all(|took| *took < AT_ONCE),
+        "the 502s of a request and of a handshake took {quickest:?}"
+    );
+    Ok(())
+}
+
+fn says_all_are_down(answer: &Answer) -> Result<()> {
+    let text = answer.text();
+    ensure!(answer.status == 502, "{} {text}", answer.status);
     ensure!(
         !answer.values("retry-after").is_empty(),
         "the 502 has no Retry-After"
     );
-    ensure!(!answer.text().trim().is_empty(), "the 502 gives no reason");
-    let ((_, answer), took) = timed(site.handshake("/chat")).await?;
     ensure!(
-        answer.status == 502,
-        "upgrade: {} {}",
-        answer.status,
-        answer.text()
-    );
-    ensure!(
-        took < Duration::from_millis(500),
-        "the upgrade's 502 took {took:?}"
-    );
-    ensure!(
-        !answer.text().trim().is_empty(),
-        "the upgrade's 502 gives no reason"
+        text.contains("all members of the pool are down"),
+        "the 502 gives no reason: {text}"
     );
     Ok(())
 }
@@ -75,9 +85,14 @@ pub(super) async fn empty_pool(stage: Stage) -> Result<Told> {
         .pool("pool", &[])
         .http(port, "pool", "settings");
     let _gateway = Gateway::with_file(&stage.programs, document).await?;
-    let (answer, took) = timed(get(SocketAddr::from(([127, 0, 0, 1], port)), "/")).await?;
-    ensure!(answer.status == 502, "{} {}", answer.status, answer.text());
-    ensure!(took < Duration::from_millis(500), "the 502 took {took:?}");
+    let front = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut quickest = Duration::MAX;
+    for _ in 0..TRIES {
+        let (answer, took) = timed(get(front, "/")).await?;
+        ensure!(answer.status == 502, "{} {}", answer.status, answer.text());
+        quickest = quickest.min(took);
+    }
+    ensure!(quickest < AT_ONCE, "the 502 took {quickest:?}");
     Ok(Told::Whole)
 }
 

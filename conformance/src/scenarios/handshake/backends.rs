@@ -1,6 +1,6 @@
 //! What backends answer: RFC 6455 sections 4.1 (the last list) and 4.2.2.
 
-use super::{RFC, SWITCH};
+use super::{ACCEPT, RFC, SWITCH};
 use crate::harness::recorder::Then;
 use crate::scenario::{Saw, Step};
 use crate::scenarios::rows::{Row, row};
@@ -15,13 +15,37 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             .answer(&[502])
             .no_field("sec-websocket-accept")
             .saw(Saw::Requests(1))
+            // The RFC leaves it to the client to find out.
+            .ours()
+    };
+    let good = |clause, name, from: &str, to: &str| {
+        assert!(SWITCH.contains(from), "the answer has no {from:?}");
+        row(clause, name)
+            .reply(SWITCH.replace(from, to), Then::Echo)
+            .send(RFC)
+            .answer(&[101])
+            .field("sec-websocket-accept", ACCEPT)
+    };
+    let relayed = |clause, name, status_line: &str, statuses| {
+        let answer = format!("HTTP/1.1 {status_line}\r\nContent-Length: 2\r\n\r\nno");
+        row(clause, name)
+            .reply(answer, Then::NextRequest)
+            .send(RFC)
+            .answer(statuses)
+            .no_field("sec-websocket-accept")
+            .step(Step::Body("no"))
     };
     let protocol = "Sec-WebSocket-Protocol: chat\r\n";
     let accept = "Sec-WebSocket-Accept: {accept}\r\n";
     [
         wrong("RFC 6455 4.1 (2)", "101 without Upgrade", "Upgrade: websocket\r\n", ""),
         wrong("RFC 6455 4.1 (2)", "101 to something else", "websocket\r\nConnection", "h2c\r\nConnection"),
+        wrong("RFC 6455 4.1 (2)", "101 to websocket and something else", "websocket\r\nConnection", "websocket, h2c\r\nConnection"),
+        good("RFC 6455 4.1 (2)", "Upgrade of the 101 compares without case", "Upgrade: websocket", "uPGRADE: WebSocket"),
         wrong("RFC 6455 4.1 (3)", "101 without Connection", "Connection: Upgrade\r\n", ""),
+        wrong("RFC 6455 4.1 (3)", "101 with another Connection", "Connection: Upgrade", "Connection: keep-alive"),
+        wrong("RFC 6455 4.1 (3)", "101 with upgrade inside another token", "Connection: Upgrade", "Connection: not-upgrade"),
+        good("RFC 6455 4.1 (3)", "Connection of the 101 compares without case", "Connection: Upgrade", "cOnnection: keep-alive, UPGRADE"),
         wrong("RFC 6455 4.1 (4)", "101 without accept", accept, ""),
         wrong(
             "RFC 6455 4.1 (4)",
@@ -29,6 +53,13 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             "{accept}",
             "AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         ),
+        wrong(
+            "RFC 6455 4.1 (4)",
+            "101 with the accept in another case",
+            "{accept}",
+            "S3PPLMBITXAQ9KYGZZHZRBK+XOO=",
+        ),
+        good("RFC 6455 4.1 (4)", "101 with white space around the accept", "{accept}", " \t{accept} \t"),
         wrong("RFC 6455 4.1 (4)", "101 with two accepts", accept, &[accept, accept].concat()),
         wrong(
             "RFC 6455 4.1 (5)",
@@ -68,6 +99,21 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             .answer(&[401])
             .field("www-authenticate", "Basic realm=\"x\"")
             .step(Step::Body("no")),
+        relayed("RFC 6455 4.1 (1)", "a 200 is no tunnel", "200 OK", &[200]),
+        relayed("RFC 6455 4.2.2 (4)", "a 403 for the Origin is relayed", "403 Forbidden", &[403]),
+        relayed("RFC 6455 4.2.2 (4)", "a 404 for the resource is relayed", "404 Not Found", &[404]),
+        relayed("RFC 6455 4.2.2 (4)", "a 500 is relayed", "500 Internal Server Error", &[500]),
+        row("RFC 6455 4.1", "an interim answer before the 101")
+            .reply(format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n{SWITCH}"), Then::Echo)
+            .send(RFC)
+            .answer(&[103])
+            .answer(&[101])
+            .field("sec-websocket-accept", ACCEPT),
+        row("RFC 6455 4.2.2 (5)", "the backend ends inside its 101")
+            .reply(&SWITCH[..SWITCH.len() / 2], Then::Close)
+            .send(RFC)
+            .answer(&[502])
+            .no_field("sec-websocket-accept"),
         row("RFC 6455 4.1 (1)", "a redirect is relayed as it is")
             .reply(
                 "HTTP/1.1 302 Found\r\nLocation: wss://other.test/\r\nContent-Length: 0\r\n\r\n",

@@ -1,8 +1,18 @@
 //! What clients send: RFC 6455 sections 4.1, 4.2.1, 4.3 and 4.4.
 
-use super::{RFC, but, good, plain, refused};
+use super::{RFC, but, good, plain, refused, spared};
 use crate::scenario::Saw;
 use crate::scenarios::rows::{Row, row};
+
+/// The RFC's handshake, its fields from the last to the first.
+const REVERSED: &str = "GET /chat HTTP/1.1\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Protocol: chat, superchat\r\n\
+    Origin: http://example.com\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Connection: Upgrade\r\n\
+    Upgrade: websocket\r\n\
+    Host: gateway.test\r\n\r\n";
 
 /// Good and bad attempts, and what is no attempt.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
@@ -14,6 +24,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             .answer(&[426])
             .field("sec-websocket-version", "13")
             .unseen()
+            .ours()
     };
     [
         good("RFC 6455 1.3", "the RFC's own handshake", RFC)
@@ -22,6 +33,7 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             .saw(Saw::Line("GET /chat HTTP/1.1"))
             .saw(Saw::Field("host", "gateway.test"))
             .saw(Saw::Field("upgrade", "websocket"))
+            .saw(Saw::Token("connection", "upgrade"))
             .saw(Saw::Field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))
             .saw(Saw::Field("sec-websocket-version", "13"))
             .saw(Saw::Field("sec-websocket-protocol", "chat, superchat"))
@@ -32,7 +44,8 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             "a POST is no attempt",
             but("GET", "POST"),
         )
-        .saw(Saw::Line("POST /chat HTTP/1.1")),
+        .saw(Saw::Line("POST /chat HTTP/1.1"))
+        .ours(),
         plain(
             "RFC 6455 4.2.1 (1)",
             "HTTP/1.0 is no attempt",
@@ -75,12 +88,14 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             "RFC 6455 4.2.1 (3)",
             "another upgrade token",
             but("Upgrade: websocket", "Upgrade: websocket2"),
-        ),
+        )
+        .ours(),
         plain(
             "RFC 9110 7.8",
             "h2c is never tunnelled",
             but("Upgrade: websocket", "Upgrade: h2c"),
-        ),
+        )
+        .ours(),
         good(
             "RFC 6455 4.2.1 (3)",
             "Upgrade compares without case",
@@ -91,7 +106,8 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             "websocket among other tokens",
             but("Upgrade: websocket", "Upgrade: foo/1, websocket"),
         )
-        .saw(Saw::Field("upgrade", "websocket")),
+        .saw(Saw::Field("upgrade", "websocket"))
+        .ours(),
         // 4.2.1 (4): Connection.
         plain(
             "RFC 6455 4.2.1 (4)",
@@ -122,33 +138,33 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             ),
         ),
         // 4.2.1 (5): the key, 16 bytes in base64.
-        refused("RFC 6455 4.2.1 (5)", "no key", but(KEY, "")),
-        refused(
+        spared("RFC 6455 4.2.1 (5)", "no key", but(KEY, "")),
+        spared(
             "RFC 6455 4.2.1 (5)",
             "an empty key",
             but(KEY, "Sec-WebSocket-Key:\r\n"),
         ),
-        refused(
+        spared(
             "RFC 6455 4.2.1 (5)",
             "a key of 15 bytes",
             but(KEY, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA\r\n"),
         ),
-        refused(
+        spared(
             "RFC 6455 4.2.1 (5)",
             "a key of 17 bytes",
             but(KEY, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAA=\r\n"),
         ),
-        refused(
+        spared(
             "RFC 6455 4.2.1 (5)",
             "a key that is not base64",
             but(KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j!!==\r\n"),
         ),
-        refused(
+        spared(
             "RFC 6455 4.2.1 (5)",
             "a key without padding",
             but(KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n"),
         ),
-        refused(
+        spared(
             "RFC 6455 11.3.1",
             "two keys",
             but(KEY, &[KEY, KEY].concat()),
@@ -158,6 +174,19 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         unsupported("a later version", "Sec-WebSocket-Version: 14"),
         unsupported("no number", "Sec-WebSocket-Version: thirteen"),
         unsupported("no version", "X-Version: 13"),
+        unsupported(
+            "a version with a leading zero",
+            "Sec-WebSocket-Version: 013",
+        ),
+        unsupported("a list of versions", "Sec-WebSocket-Version: 13, 8"),
+        row("RFC 6455 11.3.5", "two versions on two lines")
+            .send(but(
+                VERSION,
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 8",
+            ))
+            .answer(&[400, 426])
+            .unseen()
+            .ours(),
         // 4.2.1 (7), (8), (9), 4.1 (12): what is for the backend to judge passes.
         good(
             "RFC 6455 4.2.1 (7)",
@@ -165,6 +194,28 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
             but("Origin: http://example.com\r\n", ""),
         )
         .saw(Saw::NoField("origin")),
+        good(
+            "RFC 6455 4.1 (8)",
+            "Origin passes as it is",
+            but("http://example.com", "null"),
+        )
+        .saw(Saw::Field("origin", "null")),
+        good(
+            "RFC 6455 4.2.1 (10)",
+            "fields that nobody knows pass",
+            but(
+                "Origin:",
+                "X-Unknown: yes\r\nSec-WebSocket-Odd: yes\r\nOrigin:",
+            ),
+        )
+        .saw(Saw::Field("x-unknown", "yes"))
+        .saw(Saw::Field("sec-websocket-odd", "yes")),
+        good(
+            "RFC 6455 4.2.1",
+            "the order of the fields does not matter",
+            REVERSED,
+        )
+        .saw(Saw::Field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")),
         good(
             "RFC 6455 4.1 (10)",
             "subprotocols on two lines",
@@ -207,12 +258,12 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
         .saw(Saw::NoField("x-hop"))
         .saw(Saw::Field("x-end", "kept")),
         // 4.1: a handshake is a GET without a body.
-        refused(
+        spared(
             "RFC 6455 4.1 (1)",
             "a body with a length",
             but("Origin:", "Content-Length: 5\r\nOrigin:") + "hello",
         ),
-        refused(
+        spared(
             "RFC 6455 4.1 (1)",
             "a chunked body",
             but("Origin:", "Transfer-Encoding: chunked\r\nOrigin:") + "5\r\nhello\r\n0\r\n\r\n",

@@ -62,7 +62,14 @@ fn lengths() -> impl Iterator<Item = Row> {
 
 fn codings() -> impl Iterator<Item = Row> {
     let body = "5\r\nhello\r\n0\r\n\r\n";
-    let bad = move |name, field: &str| refused("RFC 9112 6.1", name, post(&[field], body));
+    // 400 where chunked is not the last (6.3), 501 where a coding is unknown (6.1); where both are
+    // true, either is right.
+    let bad = move |name, field: &str| {
+        row("RFC 9112 6.1", name)
+            .send(post(&[field], body))
+            .answer(&[400, 501])
+            .unseen()
+    };
     [
         row("RFC 9112 7", "chunked compares without case")
             .send(post(&["Transfer-Encoding: CHUNKED"], body))
@@ -87,14 +94,15 @@ fn codings() -> impl Iterator<Item = Row> {
         ),
         bad("a quoted coding", "Transfer-Encoding: \"chunked\""),
         bad("an empty coding", "Transfer-Encoding:"),
-        bad("a folded coding", "Transfer-Encoding:\r\n chunked"),
+        bad("a folded coding", "Transfer-Encoding:\r\n chunked").ours(),
         bad("a space before the colon", "Transfer-Encoding : chunked"),
         bad("a NUL after the coding", "Transfer-Encoding: chunked\0"),
         refused(
             "RFC 9112 6.1",
             "a coding from HTTP/1.0",
             post(&["Transfer-Encoding: chunked"], body).replace("HTTP/1.1", "HTTP/1.0"),
-        ),
+        )
+        .ours(),
     ]
     .into_iter()
 }

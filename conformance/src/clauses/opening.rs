@@ -1,0 +1,291 @@
+//! Section 4.1: what a client sends, and what it makes of the answer.
+
+use super::{Clause, Client, Server, not_ours, shown};
+
+const OWN: &str = "handshake/the RFC's own handshake";
+
+pub(super) const CLAUSES: &[Clause] = &[
+    // 4.1, connecting.
+    shown(
+        "4.1",
+        1,
+        Client,
+        "opens a connection, sends a handshake, reads the answer",
+        &[OWN, "handshake/a head in two pieces"],
+    ),
+    not_ours(
+        "4.1 [1]",
+        2,
+        Client,
+        "the URI's components are valid; otherwise it fails",
+        "A gateway is given no URI: the target comes from its client, the address from its document.",
+    ),
+    not_ours(
+        "4.1 [2]",
+        4,
+        Client,
+        "one connection to a host in CONNECTING state; others wait for it",
+        "It holds back one client that opens many. A gateway dials for many clients, who may not wait for each other; `maxHandshakesPerSecond` and `maxTunnelsPerClient` hold back clients.",
+    ),
+    not_ours(
+        "4.1 [3]",
+        1,
+        Client,
+        "what a proxy's autoconfiguration is asked",
+        "A gateway dials its targets, by no other proxy.",
+    ),
+    shown(
+        "4.1 [4]",
+        1,
+        Client,
+        "fails when the connection cannot be opened",
+        &[
+            "handshake/nobody listens at the backend",
+            "handshake/the backend closes instead of answering",
+            "handshake/the backend resets instead of answering",
+        ],
+    ),
+    shown(
+        "4.1 [5]",
+        3,
+        Client,
+        "TLS comes before the handshake; nothing is sent when it fails; all else runs inside it",
+        &[
+            "handshake/the handshake with a TLS backend runs inside TLS",
+            "handshake/a backend whose certificate cannot be verified gets no handshake",
+        ],
+    ),
+    shown(
+        "4.1 [5]",
+        1,
+        Client,
+        "uses Server Name Indication",
+        &["handshake/the handshake with a TLS backend runs inside TLS"],
+    ),
+    // 4.1, the request.
+    shown("4.1", 1, Client, "sends an opening handshake", &[OWN]),
+    shown(
+        "4.1 (1)",
+        1,
+        Client,
+        "the handshake is a valid HTTP request, without a body",
+        &[
+            OWN,
+            "handshake/a body with a length",
+            "handshake/a chunked body",
+        ],
+    ),
+    shown(
+        "4.1 (2)",
+        2,
+        Client,
+        "GET, HTTP/1.1 or higher",
+        &[
+            OWN,
+            "handshake/a POST is no attempt",
+            "handshake/HTTP/1.0 is no attempt",
+        ],
+    ),
+    shown(
+        "4.1 (3)",
+        1,
+        Client,
+        "the request target is the resource's name",
+        &[
+            OWN,
+            "handshake/the query goes along",
+            "handshake/an absolute target",
+        ],
+    ),
+    shown(
+        "4.1 (4)",
+        1,
+        Client,
+        "Host",
+        &[OWN, "handshake/an absolute target"],
+    ),
+    shown(
+        "4.1 (5)",
+        2,
+        Client,
+        "Upgrade has websocket",
+        &[OWN, "handshake/websocket among other tokens"],
+    ),
+    shown(
+        "4.1 (6)",
+        2,
+        Client,
+        "Connection has Upgrade",
+        &[OWN, "handshake/what Connection names is dropped"],
+    ),
+    shown(
+        "4.1 (7)",
+        2,
+        Client,
+        "Sec-WebSocket-Key, 16 bytes in base64",
+        &[OWN, "handshake/a key of 15 bytes", "handshake/two keys"],
+    ),
+    shown(
+        "4.1 (7)",
+        1,
+        Client,
+        "the key is random: the client's own goes on, so that it is as random as that",
+        &[OWN],
+    ),
+    shown(
+        "4.1 (8)",
+        1,
+        Client,
+        "Origin, if it is a browser",
+        &[
+            OWN,
+            "handshake/Origin passes as it is",
+            "handshake/no Origin: no browser",
+        ],
+    ),
+    shown("4.1 (9)", 2, Client, "Sec-WebSocket-Version is 13", &[OWN]),
+    shown(
+        "4.1 (10)",
+        2,
+        Client,
+        "subprotocols are tokens, each named once: the list goes on as it is",
+        &[
+            "handshake/a list of subprotocols keeps its order",
+            "handshake/every character of a token",
+            "handshake/subprotocols on two lines",
+        ],
+    ),
+    shown(
+        "4.1 (11)",
+        0,
+        Client,
+        "extensions may be offered",
+        &[
+            "handshake/extensions are offered to the backend",
+            "handshake/extensions on two lines keep their order",
+        ],
+    ),
+    shown(
+        "4.1 (12)",
+        0,
+        Client,
+        "other fields may be sent",
+        &["handshake/cookies and authorization pass"],
+    ),
+    shown(
+        "4.1",
+        1,
+        Client,
+        "sends nothing more before the answer",
+        &[
+            "handshake/nothing after the head reaches the backend before its 101",
+            "handshake/frames sent after the head but before the 101 wait for it",
+        ],
+    ),
+    // 4.1, the answer.
+    shown(
+        "4.1",
+        1,
+        Client,
+        "validates the answer",
+        &[
+            OWN,
+            "handshake/an interim answer before the 101",
+            "handshake/frames that come in the 101's segment are not lost",
+        ],
+    ),
+    shown(
+        "4.1 (1)",
+        0,
+        Client,
+        "handles any other status as HTTP does",
+        &[
+            "handshake/a 200 is no tunnel",
+            "handshake/a 401 is relayed as it is",
+            "handshake/a redirect is relayed as it is",
+        ],
+    ),
+    shown(
+        "4.1 (2)",
+        1,
+        Client,
+        "fails without Upgrade: websocket",
+        &[
+            "handshake/101 without Upgrade",
+            "handshake/101 to something else",
+            "handshake/101 to websocket and something else",
+            "handshake/Upgrade of the 101 compares without case",
+        ],
+    ),
+    shown(
+        "4.1 (3)",
+        1,
+        Client,
+        "fails without Connection: Upgrade",
+        &[
+            "handshake/101 without Connection",
+            "handshake/101 with another Connection",
+            "handshake/101 with upgrade inside another token",
+            "handshake/Connection of the 101 compares without case",
+        ],
+    ),
+    shown(
+        "4.1 (4)",
+        1,
+        Client,
+        "fails without the Sec-WebSocket-Accept of its key",
+        &[
+            "handshake/101 without accept",
+            "handshake/101 with the accept of another key",
+            "handshake/101 with the accept in another case",
+            "handshake/101 with two accepts",
+            "handshake/101 with white space around the accept",
+        ],
+    ),
+    shown(
+        "4.1 (5)",
+        1,
+        Client,
+        "fails at an extension that was not offered",
+        &[
+            "handshake/101 with an extension that was not offered",
+            "handshake/an extension though none was offered",
+            "handshake/one extension that was offered and one that was not",
+            "handshake/two extensions are chosen",
+            "handshake/no extension is chosen",
+            "handshake/the extension's parameters pass as they are written",
+        ],
+    ),
+    shown(
+        "4.1 (6)",
+        1,
+        Client,
+        "fails at a subprotocol that was not offered",
+        &[
+            "handshake/101 with a subprotocol that was not offered",
+            "handshake/a subprotocol though none was offered",
+            "handshake/a subprotocol in another case",
+            "handshake/the backend chooses the second subprotocol",
+            "handshake/the backend chooses from the second line",
+        ],
+    ),
+    shown(
+        "4.1",
+        1,
+        Client,
+        "fails at any other answer that section 4.2.2 does not allow",
+        &[
+            "handshake/the backend ends inside its 101",
+            "handshake/an empty subprotocol",
+            "handshake/two subprotocols on one line",
+            "handshake/two subprotocols on two lines",
+        ],
+    ),
+    shown(
+        "4.1",
+        0,
+        Server,
+        "no limit to the number of open connections",
+        &["volume/ten thousand open WebSockets, all with traffic"],
+    ),
+];
