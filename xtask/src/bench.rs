@@ -4,18 +4,21 @@
 //! It measures; it judges nothing. What it found goes to standard output and into
 //! `docs/benchmarks.md`.
 
-mod children;
+mod changes;
+mod cores;
+mod frames;
 mod load;
 mod proxies;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
+use crate::children::Child;
 use crate::shell::{self, cargo, command, is_installed, target_directory};
-use children::{Child, Cores};
+use cores::Cores;
 use load::{Figures, Sample};
 use proxies::{Kind, Proxy};
 
@@ -38,6 +41,15 @@ struct Options {
     /// Idle tunnels for the memory of one; 0 leaves that out
     #[arg(long, default_value_t = 5000)]
     tunnels: u32,
+    /// Changes of the configuration for the time until one is live; 0 leaves that out
+    #[arg(long, default_value_t = 200)]
+    changes: usize,
+    /// Measure nothing but that
+    #[arg(long)]
+    only_changes: bool,
+    /// Measure nothing but what it costs to follow WebSockets' frames
+    #[arg(long, conflicts_with = "only_changes")]
+    only_frames: bool,
     /// Leave docs/benchmarks.md as it is
     #[arg(long)]
     print_only: bool,
@@ -52,14 +64,36 @@ struct Tools {
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let name = "cargo xtask bench".to_owned();
     let options = Options::parse_from(std::iter::once(&name).chain(arguments));
-    let kinds = available()?;
     let (tools, gateway) = build(&options)?;
+    if !options.only_changes && !options.only_frames {
+        side_by_side(&options, &tools, &gateway)?;
+    }
+    if !options.only_changes {
+        let table = frames::measure(&options, &tools, &gateway, &Cores::of_this_machine())?;
+        println!("\n{table}");
+        if !options.print_only {
+            table::write("frames", &table)?;
+        }
+    }
+    if options.changes > 0 && !options.only_frames {
+        let table = changes::measure(&gateway, &tools.backend, options.changes)?;
+        println!("\n{table}");
+        if !options.print_only {
+            table::write("changes", &table)?;
+        }
+    }
+    Ok(())
+}
+
+/// The gateway and its peers, by turns.
+fn side_by_side(options: &Options, tools: &Tools, gateway: &Path) -> Result<()> {
+    let kinds = available()?;
     let cores = Cores::of_this_machine();
-    let backend = Child::backend(&tools.backend, &cores)?;
+    let backend = start_backend(tools, &cores)?;
     let proxies: Vec<Proxy> = kinds
         .iter()
         .map(|kind| {
-            let proxy = Proxy::start(*kind, &gateway, backend.port, &cores);
+            let proxy = Proxy::start(*kind, gateway, backend.port, &cores);
             proxy.with_context(|| format!("{} does not start", kind.name()))
         })
         .collect::<Result<_>>()?;
@@ -69,9 +103,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         .collect();
     for round in 0..=options.rounds {
         for (proxy, figures) in proxies.iter().zip(&mut figures) {
-            let http = load::http(proxy, &options, &cores)?;
-            let bodies = load::bodies(proxy, &options, &cores)?;
-            let websocket = load::websocket(proxy, &tools.websocket_load, &options, &cores)?;
+            let http = load::http(proxy, options, &cores)?;
+            let bodies = load::bodies(proxy, options, &cores)?;
+            let websocket = load::websocket(proxy, &tools.websocket_load, 128, options, &cores)?;
             // The first round warms up caches and connections.
             if round > 0 {
                 report(round, &proxy.label, [&http, &bodies, &websocket]);
@@ -83,21 +117,54 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     drop(proxies);
     if options.tunnels > 0 {
+        let pem = certificate()?;
         for (kind, figures) in kinds.iter().zip(&mut figures) {
-            // A new process: what the load above has left on the heap would be used again for
+            // A new process each time: what a load has left on the heap would be used again for
             // nothing.
-            let proxy = Proxy::start(*kind, &gateway, backend.port, &cores)?;
-            let memory = load::idle(&proxy, &tools.websocket_load, options.tunnels, &cores)?;
-            println!("{:<16} {memory:.1} KiB per idle tunnel", proxy.label);
-            figures.idle = Some(memory);
+            let idle = |pem: Option<&Path>| {
+                let proxy = Proxy::start_with(*kind, pem, gateway, backend.port, &cores)?;
+                load::idle(&proxy, &tools.websocket_load, pem, options.tunnels, &cores)
+            };
+            let (plain, tls) = (idle(None)?, idle(Some(&pem))?);
+            let label = &figures.label;
+            println!("{label:<16} {plain:.2} KiB per idle tunnel, {tls:.2} KiB with TLS");
+            (figures.idle, figures.idle_tls) = (Some(plain), Some(tls));
         }
     }
-    let table = table::render(&figures, &options, &cores);
+    let table = table::render(&figures, options, &cores);
     println!("\n{table}");
     if !options.print_only {
-        table::write(&table)?;
+        table::write("bench", &table)?;
     }
     Ok(())
+}
+
+/// A file with a certificate for `localhost` and its key.
+fn certificate() -> Result<PathBuf> {
+    shell::provide("openssl", &["openssl"])?;
+    let folder = target_directory().join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("localhost.pem");
+    // By a crate, each `cargo xtask` would wait for the cryptography to be built.
+    shell::run(
+        command("openssl")
+            .args(["req", "-x509", "-nodes", "-newkey", "ec"])
+            .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-days", "30"])
+            .args(["-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "localhost.key", "-out", "localhost.crt"])
+            .current_dir(&folder),
+    )?;
+    let read = |name| std::fs::read_to_string(folder.join(name));
+    std::fs::write(&file, read("localhost.crt")? + &read("localhost.key")?)?;
+    Ok(file)
+}
+
+/// What all proxies send everything on to.
+fn start_backend(tools: &Tools, cores: &Cores) -> Result<Child> {
+    let mut backend = cores.beside(&tools.backend);
+    Child::that_says_its_port(backend.args(["--record", "0", "--name", "benchmark"]))
 }
 
 fn report(round: usize, label: &str, samples: [&Sample; 3]) {
@@ -139,7 +206,7 @@ fn build(options: &Options) -> Result<(Tools, PathBuf)> {
     if options.gateway.is_none() {
         programs.push("--bin=gateway");
     }
-    let packages = ["test-backend", "conformance", "gateway"];
+    let packages = ["test-backend", "gateway"];
     let packages = packages.map(|name| format!("--package={name}"));
     shell::run(
         cargo()
@@ -160,7 +227,7 @@ fn build(options: &Options) -> Result<(Tools, PathBuf)> {
 }
 
 /// The first line that `program` prints about its version.
-fn version(program: &std::path::Path, argument: &str) -> Result<String> {
+fn version(program: &Path, argument: &str) -> Result<String> {
     let output = command(program).arg(argument).output()?;
     // nginx says it on standard error.
     let text = [output.stdout, output.stderr].concat();

@@ -2,9 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod autobahn;
 mod bench;
+mod children;
 mod conformance;
 mod deps;
+mod fuzz;
+mod images;
 mod openapi;
 mod packaging;
 mod shell;
@@ -28,6 +32,12 @@ enum Command {
     Test(test::Options),
     /// Starts the real gateway and real backends, and runs the conformance scenarios.
     Conformance(Forwarded),
+    /// Runs the Autobahn test suite through the gateway, and compares with the same run without it.
+    Autobahn(autobahn::Options),
+    /// Builds the container images of the conformance scenarios, those that have changed.
+    Images,
+    /// Runs the fuzz targets, each for a bounded time.
+    Fuzz(fuzz::Options),
     /// Measures the gateway side by side with nginx and HAProxy.
     Bench(Forwarded),
     /// Writes `openapi/gateway-admin.json` anew from the code.
@@ -55,6 +65,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Conformance(forwarded) => conformance::run(&forwarded.arguments),
+        Command::Autobahn(options) => autobahn::run(&options),
+        Command::Images => images::build(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(forwarded) => bench::run(&forwarded.arguments),
         Command::Openapi => openapi::write(),
         Command::Deps => deps::check(),

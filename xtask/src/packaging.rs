@@ -56,7 +56,7 @@ fn image(profile: &str) -> Result<()> {
     }
     let context = shell::target_directory().join("packaging/image");
     fs::create_dir_all(context.join("state"))?;
-    fs::copy(static_binary(profile)?, context.join("gateway"))?;
+    fs::copy(static_binary("gateway", profile)?, context.join("gateway"))?;
     fs::copy(ROOTS, context.join("ca-certificates.crt"))
         .with_context(|| format!("{ROOTS}: install the package ca-certificates"))?;
     let file = shell::root().join("packaging/Dockerfile");
@@ -76,37 +76,33 @@ fn image(profile: &str) -> Result<()> {
     outcome
 }
 
-fn docker_answers() -> bool {
+pub(crate) fn docker_answers() -> bool {
     Command::new("docker")
         .arg("info")
         .output()
         .is_ok_and(|output| output.status.success())
 }
 
-/// The gateway without a dynamic loader, for an image that holds nothing else.
-fn static_binary(profile: &str) -> Result<PathBuf> {
-    let host = output(command("rustc").arg("-vV"))?;
-    let host = host
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .context("rustc names no host")?;
+/// The package's program without a dynamic loader, for an image that holds nothing else.
+pub(crate) fn static_binary(package: &str, profile: &str) -> Result<PathBuf> {
+    let host = shell::host()?;
     run(cargo()
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .args([
             "build",
             "--package",
-            "gateway",
+            package,
             "--target",
-            host,
+            &host,
             "--profile",
             profile,
         ]))?;
     // Cargo's one profile whose folder is not called by its name.
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(shell::target_directory()
-        .join(host)
+        .join(&host)
         .join(folder)
-        .join("gateway"))
+        .join(package))
 }
 
 #[expect(clippy::disallowed_methods, reason = "pauses between looks at a state")]

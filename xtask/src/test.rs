@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::shell::{self, cargo, is_ci};
-use crate::{conformance, deps, packaging, tidy};
+use crate::{autobahn, conformance, deps, fuzz, packaging, tidy};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -31,6 +31,8 @@ const STEPS: &[Step] = &[
         shell::run(cargo().args(["test", "--workspace", "--all-features"]))
     }),
     ("conformance", || conformance::run(&[])),
+    ("autobahn", autobahn::quick),
+    ("fuzzing", fuzz::briefly),
     ("packaging", packaging::check),
 ];
 

@@ -21,6 +21,8 @@ pub(crate) fn check() -> Result<()> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => check_source(&shown, &text, &mut wrong),
             Some("md") => check_links(&path, &text, &mut wrong),
+            // A workspace of its own, whose members cannot take over the lints of this one.
+            _ if shown == "fuzz/Cargo.toml" => {}
             _ if shown.ends_with("/Cargo.toml") => check_manifest(&shown, &text, &mut wrong),
             _ => {}
         }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::Options;
-use super::children::{Cores, pause};
+use super::cores::Cores;
 use super::proxies::Proxy;
+use crate::children::pause;
 use crate::shell::{output, target_directory};
 
 /// The body of each request that [`bodies`] sends, in bytes.
@@ -35,6 +36,8 @@ pub(super) struct Figures {
     pub(super) websocket: Vec<Sample>,
     /// KiB of resident memory for each idle tunnel.
     pub(super) idle: Option<f64>,
+    /// The same, with clients under TLS.
+    pub(super) idle_tls: Option<f64>,
 }
 
 impl Figures {
@@ -45,6 +48,7 @@ impl Figures {
             bodies: Vec::new(),
             websocket: Vec::new(),
             idle: None,
+            idle_tls: None,
         }
     }
 }
@@ -142,17 +146,19 @@ fn millis(text: &str) -> Option<f64> {
     Some(number.parse::<f64>().ok()? * factor)
 }
 
-/// Messages to and fro.
+/// Messages of `size` bytes to and fro.
 pub(super) fn websocket(
     proxy: &Proxy,
     program: &Path,
+    size: u16,
     options: &Options,
     cores: &Cores,
 ) -> Result<Sample> {
     let mut load = cores.beside(program);
     load.args(["--connect", &proxy.address()])
         .args(["--connections", &options.connections.to_string()])
-        .args(["--seconds", &options.seconds.to_string()]);
+        .args(["--seconds", &options.seconds.to_string()])
+        .args(["--size", &size.to_string()]);
     let before = proxy.child.cpu()?;
     let text = output(&mut load)?;
     let cpu = proxy.child.cpu()? - before;
@@ -175,15 +181,27 @@ fn parse_load(text: &str, cpu: Duration) -> Option<Sample> {
 }
 
 /// KiB of resident memory that each of `tunnels` idle tunnels adds, after one message each.
-pub(super) fn idle(proxy: &Proxy, program: &Path, tunnels: u32, cores: &Cores) -> Result<f64> {
+/// Clients speak TLS where there is a certificate to believe.
+pub(super) fn idle(
+    proxy: &Proxy,
+    program: &Path,
+    certificate: Option<&Path>,
+    tunnels: u32,
+    cores: &Cores,
+) -> Result<f64> {
+    let load = |seconds: &str| {
+        let mut load = cores.beside(program);
+        load.args(["--connect", &proxy.address(), "--seconds", seconds]);
+        if let Some(certificate) = certificate {
+            load.arg("--tls-root").arg(certificate);
+        }
+        load
+    };
     // What the first connections cost once is not a tunnel's.
-    let mut first = cores.beside(program);
-    first.args(["--connect", &proxy.address(), "--seconds", "1"]);
+    let mut first = load("1");
     output(first.args(["--connections", "8"]))?;
     let before = settled_kib(proxy)?;
-    let mut load = cores
-        .beside(program)
-        .args(["--connect", &proxy.address(), "--seconds", "0"])
+    let mut load = load("0")
         .args(["--connections", &tunnels.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

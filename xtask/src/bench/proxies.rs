@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::children::{Child, Cores, free_port};
+use super::cores::Cores;
 use super::version;
+use crate::children::{Child, free_port};
 use crate::shell::target_directory;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Gateway,
+    /// The gateway with WebSocket frames that it does not follow.
+    Opaque,
     Nginx,
     HaProxy,
 }
@@ -20,6 +23,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
+            Self::Opaque => "opaque",
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
         }
@@ -35,28 +39,56 @@ pub(super) struct Proxy {
 
 impl Proxy {
     pub(super) fn start(kind: Kind, gateway: &Path, backend: u16, cores: &Cores) -> Result<Self> {
+        Self::start_with(kind, None, gateway, backend, cores)
+    }
+
+    /// One whose clients speak TLS, where a file with certificate and key is given.
+    pub(super) fn start_with(
+        kind: Kind,
+        pem: Option<&Path>,
+        gateway: &Path,
+        backend: u16,
+        cores: &Cores,
+    ) -> Result<Self> {
         let port = free_port()?;
         let folder = target_directory().join("bench");
         std::fs::create_dir_all(&folder)?;
         let text = match kind {
-            Kind::Gateway => GATEWAY,
+            Kind::Gateway | Kind::Opaque => GATEWAY,
             Kind::Nginx => NGINX,
             Kind::HaProxy => HAPROXY,
         };
+        let frames = if kind == Kind::Opaque {
+            "Opaque"
+        } else {
+            "Tracked"
+        };
+        let pem = pem.map(Path::to_string_lossy);
+        let tls = |with: &str| match &pem {
+            Some(pem) => with.replace("{pem}", pem),
+            None => String::new(),
+        };
         let text = text
+            .replace("{protocol}", if pem.is_some() { "Https" } else { "Http" })
+            .replace("{certificates}", &tls(GATEWAY_CERTIFICATES))
+            .replace("{certificate}", &tls(GATEWAY_CERTIFICATE))
+            .replace("{nginx ssl}", &tls(" ssl"))
+            .replace("{nginx certificate}", &tls(NGINX_CERTIFICATE))
+            .replace("{haproxy ssl}", &tls(" ssl crt {pem}"))
+            .replace("{frames}", frames)
             .replace("{port}", &port.to_string())
             .replace("{backend}", &backend.to_string())
             .replace("{folder}", &folder.to_string_lossy());
         let file = folder.join(format!("{}.conf", kind.name()));
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         let (program, flag) = match kind {
-            Kind::Gateway => (gateway.to_owned(), "--version"),
+            Kind::Gateway | Kind::Opaque => (gateway.to_owned(), "--version"),
             Kind::Nginx => (PathBuf::from("nginx"), "-v"),
             Kind::HaProxy => (PathBuf::from("haproxy"), "-v"),
         };
         let mut command = cores.proxy(&program);
         match kind {
-            Kind::Gateway => {
+            Kind::Gateway | Kind::Opaque => {
                 let admin = format!("127.0.0.1:{}", free_port()?);
                 command.args(["run", "--workers", "1", "--access-log", "off"]);
                 command.args(["--log-level", "warn", "--admin", &admin, "--config"]);
@@ -92,12 +124,20 @@ fn label(line: &str) -> String {
     format!("{name} {number}")
 }
 
+const GATEWAY_CERTIFICATES: &str = r#""sslCertificates": [{ "name": "site", "properties": {
+      "keyVaultSecretId": "file://{pem}" } }],"#;
+
+const GATEWAY_CERTIFICATE: &str = r#""sslCertificate": { "id": "sslCertificates/site" },"#;
+
+const NGINX_CERTIFICATE: &str = "ssl_certificate {pem}; ssl_certificate_key {pem};";
+
 const GATEWAY: &str = r#"{
   "name": "benchmark",
   "properties": {
     "frontendIPConfigurations": [
       { "name": "loopback", "properties": { "privateIPAddress": "127.0.0.1" } },
     ],
+    {certificates}
     "frontendPorts": [{ "name": "port", "properties": { "port": {port} } }],
     "probes": [
       { "name": "probe", "properties": { "protocol": "Http", "host": "benchmark", "path": "/health",
@@ -109,10 +149,11 @@ const GATEWAY: &str = r#"{
     ],
     "backendHttpSettingsCollection": [
       { "name": "settings", "properties": { "port": {backend}, "protocol": "Http",
-          "requestTimeout": 30, "probe": { "id": "probes/probe" } } },
+          "requestTimeout": 30, "probe": { "id": "probes/probe" },
+          "webSocket": { "frames": "{frames}" } } },
     ],
     "httpListeners": [
-      { "name": "listener", "properties": { "protocol": "Http",
+      { "name": "listener", "properties": { "protocol": "{protocol}", {certificate}
           "frontendIPConfiguration": { "id": "frontendIPConfigurations/loopback" },
           "frontendPort": { "id": "frontendPorts/port" } } },
     ],
@@ -147,7 +188,8 @@ http {
     keepalive_requests 100000000;
   }
   server {
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{nginx ssl};
+    {nginx certificate}
     # Bodies stream, as with the other two; by default they go by way of temporary files.
     proxy_request_buffering off;
     proxy_buffering off;
@@ -186,7 +228,7 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend front
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096{haproxy ssl}
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Port %[dst_port]
   http-request set-header X-Original-Host %[req.hdr(host)]

@@ -5,12 +5,9 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result};
 
 use super::Options;
-use super::children::Cores;
+use super::cores::Cores;
 use super::load::{Figures, Sample};
 use crate::shell::root;
-
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
 
 /// One row: what is shown, how it is taken from the figures, and which way is better.
 struct Row {
@@ -20,7 +17,7 @@ struct Row {
     decimals: usize,
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     row(
         "HTTP: requests/s",
         |f| median(&f.http, |s| s.per_second),
@@ -76,6 +73,12 @@ const ROWS: [Row; 10] = [
         2,
     ),
     row("idle tunnel: resident memory, KiB", |f| f.idle, true, 2),
+    row(
+        "idle tunnel, TLS to clients: resident memory, KiB",
+        |f| f.idle_tls,
+        true,
+        2,
+    ),
 ];
 
 const fn row(
@@ -151,21 +154,22 @@ fn ratio(values: &[Option<f64>], lower_is_better: bool) -> Option<f64> {
     Some((*own)? / best?)
 }
 
-/// Puts the table between the markers of `docs/benchmarks.md`.
-pub(super) fn write(table: &str) -> Result<()> {
+/// Puts a table between the markers of that name in `docs/benchmarks.md`.
+pub(super) fn write(name: &str, table: &str) -> Result<()> {
     let file = root().join("docs").join("benchmarks.md");
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let replaced = replace(&text, table);
+    let replaced = replace(&text, name, table);
     let replaced =
-        replaced.with_context(|| format!("no {BEGIN} and {END} in {}", file.display()))?;
+        replaced.with_context(|| format!("no markers of `{name}` in {}", file.display()))?;
     Ok(std::fs::write(&file, replaced)?)
 }
 
-fn replace(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+fn replace(text: &str, name: &str, table: &str) -> Option<String> {
+    let [begin, end] = ["begin", "end"].map(|which| format!("<!-- {name}:{which} -->"));
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -184,7 +188,7 @@ mod tests {
     fn only_what_is_between_the_markers_changes() {
         let text = "a\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nb\n";
         let expected = "a\n<!-- bench:begin -->\nnew\n<!-- bench:end -->\nb\n";
-        assert_eq!(replace(text, "new\n").as_deref(), Some(expected));
-        assert_eq!(replace("no markers", "new"), None);
+        assert_eq!(replace(text, "bench", "new\n").as_deref(), Some(expected));
+        assert_eq!(replace(text, "changes", "new"), None);
     }
 }

@@ -1,69 +1,26 @@
-//! The processes of a benchmark: where they run, what they cost, and their end.
+//! Processes that a command starts: what they cost, and their end.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{command, is_installed};
-
-/// Which cores the proxy gets for itself, and which ones everybody else.
-#[derive(Debug)]
-pub(super) struct Cores {
-    pinned: Option<(String, String)>,
-}
-
-impl Cores {
-    /// The proxy gets core 0 where there are others and `taskset` is here.
-    pub(super) fn of_this_machine() -> Self {
-        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let pinned = (count > 1 && is_installed("taskset"))
-            .then(|| ("0".to_owned(), format!("1-{}", count - 1)));
-        Self { pinned }
-    }
-
-    /// A command that runs beside the proxy, with as many descriptors as the machine allows.
-    pub(super) fn beside(&self, program: &Path) -> Command {
-        self.command(program, self.pinned.as_ref().map(|(_, others)| others))
-    }
-
-    /// A command that has the proxy's core.
-    pub(super) fn proxy(&self, program: &Path) -> Command {
-        self.command(program, self.pinned.as_ref().map(|(proxy, _)| proxy))
-    }
-
-    fn command(&self, program: &Path, cores: Option<&String>) -> Command {
-        let mut command = command("sh");
-        // The shell and taskset become the program, so that its id is the child's.
-        command.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"", "sh"]);
-        if let Some(cores) = cores {
-            command.args(["taskset", "--cpu-list", cores]);
-        }
-        command.arg(program);
-        command
-    }
-
-    /// For the report.
-    pub(super) fn describe(&self) -> &'static str {
-        match self.pinned {
-            Some(_) => "the proxy on a core of its own, everything else on the others",
-            None => "all processes on all cores",
-        }
-    }
-}
+use crate::shell::command;
 
 /// A running child; it is killed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     process: process::Child,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // A master that is killed outright would leave its workers.
         let asked = command("kill").arg(self.process.id().to_string()).status();
         let patience = Instant::now() + Duration::from_secs(2);
@@ -80,7 +37,7 @@ impl Drop for Child {
 
 impl Child {
     /// Starts `command`, and waits until it listens on `port`.
-    pub(super) fn start(command: &mut Command, port: u16) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command, port: u16) -> Result<Self> {
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let mut child = Self { process, port };
         let patience = Instant::now() + Duration::from_secs(10);
@@ -94,29 +51,34 @@ impl Child {
         Ok(child)
     }
 
-    /// The test backend, on a port of its own choice.
-    pub(super) fn backend(program: &Path, cores: &Cores) -> Result<Self> {
-        let mut process = cores
-            .beside(program)
-            .args(["--record", "0", "--name", "benchmark"])
-            .stdin(Stdio::null())
+    /// Starts `command`, which says in its first line where it listens: an address or a port. Its
+    /// standard input ends with us.
+    pub(crate) fn that_says_its_port(command: &mut Command) -> Result<Self> {
+        let mut process = command
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let output = process.stdout.take().context("no output")?;
         let mut child = Self { process, port: 0 };
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        let address = line
-            .split('"')
-            .find_map(|text| text.parse::<SocketAddr>().ok());
-        child.port = address
-            .with_context(|| format!("no address in {line:?}"))?
-            .port();
+        child.port = port_in(&line).with_context(|| format!("no port in {line:?}"))?;
         Ok(child)
     }
 
+    /// Starts `command`, which comes to its own end.
+    pub(crate) fn that_ends(command: &mut Command) -> Result<Self> {
+        let process = command.stdin(Stdio::null()).spawn()?;
+        Ok(Self { process, port: 0 })
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.process.try_wait()?)
+    }
+
     /// CPU time of the process and its children so far, user and system.
-    pub(super) fn cpu(&self) -> Result<Duration> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         /// What Linux tells /proc in, on every architecture.
         const TICKS_PER_SECOND: u32 = 100;
         let mut ticks = 0;
@@ -136,7 +98,7 @@ impl Child {
     }
 
     /// Resident memory of the process and its children, in KiB.
-    pub(super) fn resident_kib(&self) -> Result<u64> {
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
         let mut total = 0;
         for id in self.family()? {
             let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -158,14 +120,41 @@ impl Child {
     }
 }
 
+fn port_in(line: &str) -> Option<u16> {
+    let address = line
+        .split('"')
+        .find_map(|text| text.parse::<SocketAddr>().ok());
+    address
+        .map(|address| address.port())
+        .or_else(|| line.trim().parse().ok())
+}
+
 /// A port that is free now.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(socket.local_addr()?.port())
 }
 
 /// Between two looks at a state that is waited for.
 #[allow(clippy::disallowed_methods)] // Always inside a loop that ends by the state or a deadline.
-pub(super) fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(20));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port_in;
+
+    #[test]
+    fn ports_are_said_as_address_or_number() {
+        let rows = [
+            (r#"{"name":"b","address":"127.0.0.1:9001"}"#, Some(9001)),
+            ("40001\n", Some(40001)),
+            ("no port", None),
+            ("", None),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(port_in(line), expected, "{line:?}");
+        }
+    }
 }
