@@ -125,12 +125,10 @@ fn confirm(
             return Ok(());
         }
     }
-    for worse in &worse {
-        println!("worse  {worse}");
-    }
+    let lines: Vec<String> = worse.iter().map(ToString::to_string).collect();
     bail!(
-        "{} cases are worse through the gateway: see {}, and the gateway's log in {}",
-        worse.len(),
+        "worse through the gateway:\n{}\nsee {}, and the gateway's log in {}",
+        lines.join("\n"),
         reports.display(),
         scene.log.display()
     );

@@ -65,6 +65,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .iter()
         .filter(|(_, _, outcome)| outcome.is_err())
         .count();
+    // Once more, and last: of a long run often only the end is kept.
+    for (name, _, outcome) in &done {
+        if let Err(error) = outcome {
+            println!("\n{name} failed: {error:#}");
+        }
+    }
     println!("\nsteps: {} passed, {failed} failed", done.len() - failed);
     if failed > 0 {
         bail!("{failed} of {} steps failed", done.len());
