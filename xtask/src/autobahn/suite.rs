@@ -128,19 +128,19 @@ fn environment(place: &Path, list: &str, make: &dyn Fn(&Path) -> Result<()>) -> 
     println!("installing {} into {}", list.display(), place.display());
     make(place)?;
     output(
-        command(place.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--requirement",
-            ])
+        pip_install(&place.join("bin/python"))
+            .args(["--no-deps", "--requirement"])
             .arg(&list),
     )?;
     fs::write(mark, wanted)?;
     Ok(place.to_owned())
+}
+
+/// Asks again where the package index does not answer, for up to some minutes.
+fn pip_install(python: &Path) -> Command {
+    let mut command = command(python);
+    command.args(["-m", "pip", "install", "--quiet", "--retries", "10"]);
+    command
 }
 
 /// Python 2.7 has no module for environments of its own.
@@ -150,8 +150,8 @@ fn virtualenv(python: &Path, folder: &Path, place: &Path) -> Result<()> {
         fs::remove_dir_all(&tool)?;
     }
     output(
-        command(python)
-            .args(["-m", "pip", "install", "--quiet", "--target"])
+        pip_install(python)
+            .arg("--target")
             .arg(&tool)
             .arg(VIRTUALENV),
     )?;
