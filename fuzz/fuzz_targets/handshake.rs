@@ -1,9 +1,11 @@
 //! Both halves of the opening handshake: a client's head, and behind it a backend's. What is let through
-//! is judged again by a naive reading of RFC 6455 sections 4.2.1 and 4.1.
+//! is judged again by a naive reading of RFC 6455 sections 4.2.1 and 4.1, and of what leniency forgives.
 
 #![no_main]
 
-use gateway_core::websocket::{ConfirmError, Offer, Upgrade, accept, confirm};
+use gateway_core::websocket::{
+    ConfirmError, Offer, Upgrade, accept, accept_leniently, confirm,
+};
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -26,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         && has_token(fields, &UPGRADE, "websocket")
         && has_token(fields, &CONNECTION, "upgrade");
     let judged = accept(&head, has_body);
+    judge_leniency(&head, has_body, judged.as_ref().ok());
     if !attempt {
         assert_eq!(judged, Ok(Upgrade::None), "{head:?}");
         return;
@@ -48,6 +51,49 @@ fuzz_target!(|bytes: &[u8]| {
         judge_answer(&offer, &answer, &expected);
     }
 });
+
+/// What strictness lets through, leniency lets through as it is; beside it only a key that is any
+/// token, or a head that nothing but its `Connection` and nobody in between spoils.
+fn judge_leniency(head: &http::request::Parts, has_body: bool, strict: Option<&Upgrade>) {
+    let fields = &head.headers;
+    let has = |name| has_token(fields, &CONNECTION, name);
+    let asks = head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && has_token(fields, &UPGRADE, "websocket");
+    let key = only(fields, &SEC_WEBSOCKET_KEY);
+    let version = only(fields, &SEC_WEBSOCKET_VERSION) == Some(b"13");
+    let tells = "via forwarded x-forwarded-for x-forwarded-proto x-real-ip";
+    let relayed = tells.split(' ').any(|name| fields.contains_key(name));
+    let good = match has("upgrade") {
+        true => key.filter(|key| is_any_token(key)),
+        false => key.filter(|key| is_key(key) && !has("close") && !relayed),
+    };
+    let good = good.filter(|_| asks && version && !has_body);
+    match accept_leniently(head, has_body) {
+        Ok(Upgrade::WebSocket(offer)) => {
+            let expected = derive_accept_key(good.expect("it is let through"));
+            assert_eq!(offer.accept.as_bytes(), expected.as_bytes());
+            if let Some(Upgrade::WebSocket(strict)) = strict {
+                assert_eq!(&offer, strict);
+            }
+        }
+        Ok(Upgrade::None) => {
+            assert!(good.is_none() && !(asks && has("upgrade")), "{head:?}");
+        }
+        Err(error) => {
+            assert!(good.is_none() && asks && has("upgrade"), "{head:?}");
+            assert!(error.status().is_client_error());
+        }
+    }
+}
+
+fn is_any_token(text: &[u8]) -> bool {
+    let others = b"!#$%&'*+-.^_`|~/=";
+    (1..=128).contains(&text.len())
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || others.contains(byte))
+}
 
 fn the_plainest_answer_is_confirmed(offer: &Offer) {
     let (head, ()) = Response::builder()
