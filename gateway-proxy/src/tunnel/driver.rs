@@ -240,6 +240,12 @@ impl Tunnel {
 
     /// Sends the FIN or the reset that `to` is due. Says whether it went out.
     fn finish(&mut self, cx: &mut Context<'_>, machine: &mut Machine, to: Side) -> bool {
+        if machine.wants_drop(to) {
+            self.leg(to).reset();
+            self.unflushed[to as usize] = false;
+            machine.dropped(to);
+            return true;
+        }
         if machine.wants_reset(to) {
             if self.unflushed[to as usize] || self.leg(to).poll_sent(cx).is_pending() {
                 return false;

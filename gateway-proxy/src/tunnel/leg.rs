@@ -19,6 +19,8 @@ pub(crate) enum Leg {
     ClientTls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// A backend under TLS that starts here.
     BackendTls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// One that was dropped before the tunnel ended.
+    Gone,
 }
 
 impl From<TcpStream> for Leg {
@@ -49,7 +51,9 @@ impl Leg {
     pub(super) fn limit_silence(&self, timeout: Duration) {
         // Systems without the option do without; a socket that is gone will tell.
         #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(self.tcp()).set_tcp_user_timeout(Some(timeout));
+        if let Some(tcp) = self.tcp() {
+            let _ = socket2::SockRef::from(tcp).set_tcp_user_timeout(Some(timeout));
+        }
         #[cfg(not(target_os = "linux"))]
         let _ = timeout;
     }
@@ -57,17 +61,18 @@ impl Leg {
     /// Whether a write may stay behind in the leg until it is flushed.
     pub(super) fn holds_writes(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Gone => false,
             Self::ClientTls(_) | Self::BackendTls(_) => true,
         }
     }
 
     /// The socket beneath.
-    pub(super) fn tcp(&self) -> &TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(stream) => stream,
-            Self::ClientTls(stream) => stream.get_ref().0,
-            Self::BackendTls(stream) => stream.get_ref().0,
+            Self::Plain(stream) => Some(stream),
+            Self::ClientTls(stream) => Some(stream.get_ref().0),
+            Self::BackendTls(stream) => Some(stream.get_ref().0),
+            Self::Gone => None,
         }
     }
 
@@ -81,6 +86,7 @@ impl Leg {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Self::ClientTls(stream) => Pin::new(stream).poll_read(cx, into),
             Self::BackendTls(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -93,12 +99,13 @@ impl Leg {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::ClientTls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::BackendTls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(_) | Self::Gone => Poll::Ready(Ok(())),
             Self::ClientTls(stream) => Pin::new(stream).poll_flush(cx),
             Self::BackendTls(stream) => Pin::new(stream).poll_flush(cx),
         }
@@ -110,12 +117,15 @@ impl Leg {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::ClientTls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::BackendTls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 
     /// Waits until the kernel has sent all that was written, so that a reset does not overtake it.
     pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let tcp = self.tcp();
+        let Some(tcp) = self.tcp() else {
+            return Poll::Ready(());
+        };
         // With this mark, a socket counts as writable only when nothing is left to be sent. Where
         // the option fails, the socket is gone; systems without it let a reset overtake.
         #[cfg(target_os = "linux")]
@@ -137,7 +147,13 @@ impl Leg {
     /// Makes the coming close a reset, which drops what the kernel has not sent yet.
     pub(super) fn reset_on_close(&self) {
         // Fails only for a socket that is gone already.
-        let _ = self.tcp().set_zero_linger();
+        let _ = self.tcp().map(TcpStream::set_zero_linger);
+    }
+
+    /// Resets the connection now.
+    pub(super) fn reset(&mut self) {
+        self.reset_on_close();
+        *self = Self::Gone;
     }
 }
 

@@ -374,6 +374,19 @@ impl Machine {
         self.phase != Phase::Over && into.inlet == Inlet::Lost && into.queue.is_empty()
     }
 
+    /// Whether the connection to `side` is to be reset now, and the tunnel goes on without it: it takes
+    /// nothing, and the other side has been told behind a whole frame of its.
+    pub(super) fn wants_drop(&self, side: Side) -> bool {
+        let out_of = self.flow(side);
+        let is_slow = self.cut_off == Some(side) && self.abrupt[side as usize];
+        is_slow && out_of.inlet == Inlet::Open && !out_of.passes()
+    }
+
+    /// The connection to `side` has been reset.
+    pub(super) fn dropped(&mut self, side: Side) {
+        self.flow_mut(side).inlet = Inlet::GivenUp;
+    }
+
     /// The reset has been sent.
     pub(super) fn reset(&mut self) {
         self.phase = Phase::Over;

@@ -21,6 +21,8 @@ pub(super) enum Inlet {
     Ended,
     /// Broken off.
     Lost,
+    /// Given up, and the connection with it.
+    GivenUp,
 }
 
 /// Where a direction's bytes go to.
@@ -262,7 +264,7 @@ impl Flow {
     }
 
     /// Whether what comes in goes out.
-    fn passes(&self) -> bool {
+    pub(super) fn passes(&self) -> bool {
         matches!(self.outlet, Outlet::Open | Outlet::Closing(_))
     }
 

@@ -319,6 +319,9 @@ fn a_slow_consumer_is_cut_off_and_the_other_side_hears_1001() {
         assert_eq!(tunnel.machine.queued(slow), b"");
         let close = going_away(other, "the peer takes nothing");
         assert_eq!(take(&mut tunnel.machine, other), close);
+        assert!(tunnel.machine.wants_drop(slow) && !tunnel.machine.wants_drop(other));
+        tunnel.machine.dropped(slow);
+        assert!(!tunnel.machine.wants_read(slow) && !tunnel.machine.wants_finish(other));
         assert_eq!(
             tunnel.end(),
             (Some(slow), EndCause::SlowConsumer, Some(1001))
@@ -329,6 +332,24 @@ fn a_slow_consumer_is_cut_off_and_the_other_side_hears_1001() {
         assert!(tunnel.machine.is_over(), "the slow one is not waited for");
         assert!(tunnel.machine.is_abrupt(slow) && !tunnel.machine.is_abrupt(other));
     }
+}
+
+#[test]
+fn a_slow_consumer_that_is_inside_a_frame_may_end_it() {
+    let mut tunnel = under(|settings| settings.slow_consumer_timeout = Some(SECOND * 30));
+    let data = frame(Side::Client, TEXT, b"hello");
+    tunnel.pass(Side::Client, &data[..8], 0);
+    tunnel.machine.keep(Side::Client, b"waits");
+    let start = tunnel.start;
+    tunnel.machine.observe([false; 2], start);
+    let now = tunnel.at(30);
+    assert!(tunnel.machine.tick(now, &mut |_| {}));
+    assert!(!tunnel.machine.wants_drop(Side::Client));
+    assert!(tunnel.machine.wants_read(Side::Client));
+    let close = going_away(Side::Backend, "the peer takes nothing");
+    let passed = tunnel.pass(Side::Client, &data[8..], 31);
+    assert_eq!(passed, [&data[8..], &close].concat());
+    assert!(tunnel.machine.wants_drop(Side::Client));
 }
 
 #[test]

@@ -156,10 +156,7 @@ fn a_consumer_that_takes_nothing_is_reset_and_the_other_side_hears_1001() {
         told.extend(head);
         assert_eq!(told, [0x88, 0x80 | told[1] & 0x7f]);
         floods.abort();
-        drop((floods.await, hears));
-        while !rig.set.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        // While the backend has yet to answer.
         let error = loop {
             match rig.client.read(&mut [0; 65_536]).await {
                 Ok(0) => panic!("a FIN would look like the whole stream"),
@@ -168,6 +165,11 @@ fn a_consumer_that_takes_nothing_is_reset_and_the_other_side_hears_1001() {
             }
         };
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(rig.set.len(), 1);
+        drop((floods.await, hears));
+        while !rig.set.is_empty() {
+            tokio::task::yield_now().await;
+        }
         let end = &rig.ends.borrow()[0];
         assert_eq!(
             (end.by, &end.cause),
