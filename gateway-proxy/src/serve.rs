@@ -198,6 +198,8 @@ async fn send_to_some_target<'r>(
                 // Nobody else is left: an old connection that had closed may be replaced, a target
                 // that refuses may not be asked again.
                 Some((target, ProxyError::BackendClosed, _)) => target,
+                // The others are well, and full: who comes back later may find a place.
+                Some(_) if matches!(error, ProxyError::Handshake(_)) => return Err(error),
                 Some((_, error, _)) => return Err(error),
                 None => return Err(error),
             },
