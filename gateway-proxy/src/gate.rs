@@ -179,14 +179,16 @@ impl PoolGate {
 
 /// A bucket for all workers. Locked once a handshake, where there is a rate.
 #[derive(Debug)]
-struct Rate(Mutex<HandshakeBucket>);
+pub(crate) struct Rate(Mutex<HandshakeBucket>);
 
 impl Rate {
-    fn new(start: Instant) -> Self {
+    /// A rate that grows, where it does, since `start`.
+    pub(crate) fn new(start: Instant) -> Self {
         Self(Mutex::new(HandshakeBucket::new(start)))
     }
 
-    fn admit(&self, now: Instant, rate: HandshakeRate) -> bool {
+    /// Whether one more handshake may go on at `now`.
+    pub(crate) fn admit(&self, now: Instant, rate: HandshakeRate) -> bool {
         self.with(|bucket| bucket.admit(now, rate))
     }
 

@@ -1,10 +1,10 @@
-//! Bounds that hold for all workers together: open connections and handshakes a second.
+//! A bound that holds for all workers together: open connections.
 //!
-//! Written once a connection and once a handshake, never on the way of a plain request.
+//! Written once a connection, never on the way of a plain request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -168,54 +168,9 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Counts handshakes in windows of a second.
-#[derive(Debug)]
-pub(crate) struct HandshakeRate {
-    start: Instant,
-    /// The window's second in the upper half, its count in the lower.
-    window: AtomicU64,
-}
-
-impl HandshakeRate {
-    pub(crate) fn new(start: Instant) -> Self {
-        Self {
-            start,
-            window: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether one more may go at `now`, at most `max` a second.
-    pub(crate) fn admit(&self, now: Instant, max: u32) -> bool {
-        let second = now.duration_since(self.start).as_secs() << 32;
-        let admitted = self
-            .window
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
-                let count = if window & !u64::from(u32::MAX) == second {
-                    window & u64::from(u32::MAX)
-                } else {
-                    0
-                };
-                (count < u64::from(max)).then_some(second | (count + 1))
-            });
-        admitted.is_ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn handshakes_are_counted_by_the_second() {
-        let start = Instant::now();
-        let rate = HandshakeRate::new(start);
-        assert!(rate.admit(start, 2));
-        assert!(rate.admit(start, 2));
-        assert!(!rate.admit(start, 2));
-        assert!(rate.admit(start + Duration::from_secs(1), 2));
-        assert!(!rate.admit(start + Duration::from_secs(1), 0));
-    }
 
     #[tokio::test]
     async fn a_connection_waits_for_its_share() {

@@ -15,8 +15,8 @@ use socket2::Socket;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access_log::AccessSink;
-use crate::gate::Gates;
-use crate::limits::{ConnectionBudget, HandshakeRate};
+use crate::gate::{Gates, Rate};
+use crate::limits::ConnectionBudget;
 use crate::listener;
 use crate::metrics::{Export, HandshakeFailures, TunnelBook, WorkerCounts};
 use crate::tls::{TlsSetupError, TlsShared};
@@ -75,7 +75,7 @@ pub enum PrepareError {
 pub(crate) struct Shared {
     pub(crate) options: ProxyOptions,
     pub(crate) budget: Arc<ConnectionBudget>,
-    pub(crate) handshakes: HandshakeRate,
+    pub(crate) handshakes: Rate,
     pub(crate) tunnels_by_client: Arc<TunnelsByClient>,
     pub(crate) drains: Arc<DrainBook>,
     gates: Gates,
@@ -114,7 +114,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             options,
             budget: ConnectionBudget::new(descriptors, count),
-            handshakes: HandshakeRate::new(Instant::now()),
+            handshakes: Rate::new(Instant::now()),
             tunnels_by_client: Arc::default(),
             drains: Arc::default(),
             gates,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use gateway_core::config::HandshakeRate;
 use gateway_core::snapshot::{Route, Target};
 use gateway_core::websocket::{Offer, confirm, write_upgrade};
 use gateway_net::dial::BackendStream;
@@ -75,7 +76,7 @@ pub(crate) fn admit(
         target: None,
     });
     if let Some(max) = limits.max_handshakes_per_second
-        && !worker.handshakes().admit(now, max)
+        && !worker.handshakes().admit(now, HandshakeRate::level(max))
     {
         return Err(HandshakeRefusal::GatewayRate);
     }

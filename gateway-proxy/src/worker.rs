@@ -22,9 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::{Record, RequestRecord, TunnelNews, TunnelRecord};
 use crate::client_connection::welcome;
+use crate::gate::Rate;
 use crate::guests::Guests;
 use crate::in_flight::InFlight;
-use crate::limits::{ConnectionBudget, ConnectionPermit, HandshakeRate};
+use crate::limits::{ConnectionBudget, ConnectionPermit};
 use crate::listener::{EndpointDrain, accept_all, listen};
 use crate::metrics::WorkerCounts;
 use crate::proxy::Shared;
@@ -298,8 +299,8 @@ impl Worker {
         &self.shared.budget
     }
 
-    /// How many handshakes there were this second.
-    pub(crate) fn handshakes(&self) -> &HandshakeRate {
+    /// How many handshakes there were lately, at all listeners.
+    pub(crate) fn handshakes(&self) -> &Rate {
         &self.shared.handshakes
     }
 

@@ -1,5 +1,6 @@
 //! What a client may take (`properties.limits`, an extension).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Bounds that hold on every listener. `None` means no bound.
@@ -20,7 +21,7 @@ pub struct Limits {
     pub max_connections: Option<u32>,
     /// The most WebSocket handshakes a second, all listeners together (`maxHandshakesPerSecond`).
     /// Exceeded: 503 with `Retry-After`.
-    pub max_handshakes_per_second: Option<u32>,
+    pub max_handshakes_per_second: Option<NonZeroU32>,
     /// The most open tunnels of one client address (`maxTunnelsPerClient`). Exceeded: 503.
     pub max_tunnels_per_client: Option<u32>,
 }

@@ -124,6 +124,16 @@ pub struct HandshakeRate {
     pub ramp: Duration,
 }
 
+impl HandshakeRate {
+    /// The same at all times.
+    pub fn level(per_second: NonZeroU32) -> Self {
+        Self {
+            per_second,
+            ramp: Duration::ZERO,
+        }
+    }
+}
+
 /// Whether a tunnel's frames are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Frames {

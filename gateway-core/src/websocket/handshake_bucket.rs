@@ -4,6 +4,7 @@
 //! lets few of them through at first, so that what was just started is not overrun, and more and
 //! more as connections, caches and processes are there again.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::config::HandshakeRate;
@@ -14,10 +15,14 @@ const FIRST_PART: f64 = 0.1;
 /// So much of the rate at a moment may come at once, if nothing came before.
 const BURST: Duration = Duration::from_secs(1);
 
-/// A token bucket that fills by a rate that may still be growing.
+/// A rate is so many in this time.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A token bucket that fills by a rate that may still be growing, and never empties faster.
 ///
 /// In any window, at most as many are admitted as the rate allows in it (its integral), and besides
-/// as many as it allows in one second at its highest there, or one if that is more.
+/// as many as it allows in one second at its highest there, or one if that is more. In a window of
+/// a second, at most as many as the rate has come to by its end, or one.
 #[derive(Debug)]
 pub struct HandshakeBucket {
     /// Since when the rate grows.
@@ -25,6 +30,8 @@ pub struct HandshakeBucket {
     /// What was left at `at`; `None` if nothing was taken since the ramp began.
     left: Option<f64>,
     at: Instant,
+    /// Who was admitted in the last second, since the ramp began.
+    recent: VecDeque<Instant>,
 }
 
 impl HandshakeBucket {
@@ -35,6 +42,7 @@ impl HandshakeBucket {
             ramp_began,
             left: None,
             at: ramp_began,
+            recent: VecDeque::new(),
         }
     }
 
@@ -43,6 +51,7 @@ impl HandshakeBucket {
         self.ramp_began = now;
         self.left = Some(self.left.map_or(1.0, |left| left.min(1.0)));
         self.at = self.at.max(now);
+        self.recent.clear();
     }
 
     /// Whether one more may go through at `now`.
@@ -55,9 +64,22 @@ impl HandshakeBucket {
             false => 1.0,
         });
         let (from, to) = (self.on_ramp(self.at), self.on_ramp(now));
-        let left = (left + growth.between(from, to)).min(growth.burst(to));
-        let admitted = left >= 1.0;
-        self.left = Some(if admitted { left - 1.0 } else { left });
+        let most = growth.burst(to);
+        let left = (left + growth.between(from, to)).min(most);
+        while (self.recent.front()).is_some_and(|at| now.duration_since(*at) >= SECOND) {
+            self.recent.pop_front();
+        }
+        let is_full = self.recent.len() as f64 + 1.0 > most;
+        let admitted = left >= 1.0 && !is_full;
+        if admitted {
+            self.recent.push_back(now);
+        }
+        self.left = Some(match (admitted, is_full) {
+            (true, _) => left - 1.0,
+            // What comes in while nobody may pass would pass all at once, and again a second later.
+            (false, true) => left.min(1.0),
+            (false, false) => left,
+        });
         self.at = now;
         admitted
     }

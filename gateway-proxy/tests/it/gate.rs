@@ -12,7 +12,7 @@ use gateway_core::health::Health;
 use gateway_core::name::ListenerName;
 use gateway_core::websocket::OriginPattern;
 
-use crate::harness::{Backend, Client, Gateway, config, eventually, settings};
+use crate::harness::{Backend, Client, Gateway, config, eventually, free_port, settings};
 
 const PLAIN: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -432,6 +432,24 @@ fn a_full_target_hands_over_to_the_least_loaded() {
     eventually("a free place", || shake(&gateway, "").is_ok());
 }
 
+/// As if the refusing one were known to be down: not the 502 of a pool that is broken.
+#[test]
+fn where_one_target_refuses_and_the_others_are_full_there_is_a_time_to_come_back() {
+    let (full, gone) = (opener(), free_port());
+    let addresses = [full.address, SocketAddr::from(([127, 0, 0, 1], gone))];
+    let gateway = Gateway::start_with(&addresses, |config| {
+        settings(config).web_socket.max_connections = Some(1);
+    });
+    let _open = shake(&gateway, "").unwrap();
+    // Whoever's turn it is: it is tried again each second, and passed over in between.
+    for _ in 0..4 {
+        let head = refused(&gateway);
+        assert!((5..=30).contains(&retry_after(&head)), "{head}");
+    }
+    // A plain request finds room.
+    assert!(get(&gateway, PLAIN).ends_with("ok"));
+}
+
 #[test]
 fn limits_that_are_set_later_count_what_is_open() {
     let backend = opener();
@@ -461,7 +479,7 @@ fn limits_that_are_set_later_count_what_is_open() {
 #[test]
 fn handshakes_over_a_rate_are_asked_to_come_back_at_different_times() {
     let limits: [fn(&mut Config); 3] = [
-        |config| config.limits.max_handshakes_per_second = Some(1),
+        |config| config.limits.max_handshakes_per_second = Some(NonZeroU32::MIN),
         // A slow ramp: one now, the next one in ten seconds.
         |config| web_socket(config).handshakes = rate(1, 3600),
         |config| settings(config).web_socket.handshakes = rate(1, 3600),

@@ -1,5 +1,7 @@
 //! Handshakes and what follows them.
 
+use std::num::NonZeroU32;
+
 use crate::harness::{Backend, Client, Gateway, eventually};
 
 /// RFC 6455 section 1.3.
@@ -167,7 +169,7 @@ fn handshakes_and_tunnels_have_limits() {
 fn handshakes_over_the_rate_are_503() {
     let backend = greeter();
     let gateway = Gateway::start_with(&[backend.address], |config| {
-        config.limits.max_handshakes_per_second = Some(1);
+        config.limits.max_handshakes_per_second = Some(NonZeroU32::MIN);
     });
     let shake = || {
         let mut client = gateway.connect();

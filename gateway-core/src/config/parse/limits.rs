@@ -1,6 +1,7 @@
 //! `properties.limits` and `properties.trustedProxies`, both extensions.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
@@ -54,11 +55,12 @@ impl Checker<'_, '_> {
             limits.max_request_headers = count as usize;
         }
         limits.max_connections = read("maxConnections", written.max_connections, any.clone());
-        limits.max_handshakes_per_second = read(
+        let handshakes = read(
             "maxHandshakesPerSecond",
             written.max_handshakes_per_second,
             any.clone(),
         );
+        limits.max_handshakes_per_second = handshakes.and_then(NonZeroU32::new);
         limits.max_tunnels_per_client =
             read("maxTunnelsPerClient", written.max_tunnels_per_client, any);
         limits

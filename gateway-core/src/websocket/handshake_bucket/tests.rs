@@ -29,10 +29,15 @@ fn without_a_ramp_a_second_is_full_from_the_start() {
     let rows = [
         // (milliseconds, asked, let through)
         (0, 20, 10),
+        // That was the whole second's.
         (50, 1, 0),
-        (100, 5, 1),
-        (600, 20, 5),
-        (600, 1, 0),
+        (100, 5, 0),
+        (999, 5, 0),
+        // Who waited for it to end does not get through in one lump.
+        (1000, 20, 1),
+        (1100, 5, 1),
+        (1600, 20, 5),
+        (1600, 1, 0),
         // Nobody came for a long time: no more than a second's worth has gathered.
         (60_000, 100, 10),
         (61_000, 100, 10),
@@ -85,6 +90,7 @@ fn a_ramp_that_begins_anew_begins_with_one() {
     let mut bucket = HandshakeBucket::new(start);
     let fast = rate(100, 10);
     let later = start + Duration::from_secs(60);
+    // Those before are not on the account of those behind.
     assert_eq!(admitted(&mut bucket, later, fast, 50), 50);
     bucket.restart(later);
     assert_eq!(admitted(&mut bucket, later, fast, 50), 1);
@@ -97,8 +103,10 @@ fn what_changes_is_judged_by_what_there_is_then() {
     let start = some_instant();
     let mut bucket = HandshakeBucket::new(start);
     assert_eq!(admitted(&mut bucket, start, rate(10, 0), 5), 5);
-    // A lower rate keeps no more than it would have gathered.
-    assert_eq!(admitted(&mut bucket, start, rate(2, 0), 5), 2);
+    // A lower rate keeps no more than it would have gathered, and counts who came before.
+    assert_eq!(admitted(&mut bucket, start, rate(2, 0), 5), 0);
+    let next = start + Duration::from_secs(1);
+    assert_eq!(admitted(&mut bucket, next, rate(2, 0), 5), 2);
     // A ramp that is set long after the start is over.
     let later = start + Duration::from_secs(60);
     assert_eq!(admitted(&mut bucket, later, rate(10, 5), 50), 10);
@@ -198,6 +206,32 @@ proptest! {
                 let count = (last - first + 1) as f64;
                 prop_assert!(count <= most, "{count} of {most} in {from:?} to {to:?}");
             }
+        }
+    }
+
+    /// After a pause, too, and wherever the second begins.
+    #[test]
+    fn no_second_has_more_than_its_rate(
+        per_second in 1..200_u32,
+        ramp in 0..8_u64,
+        pauses in proptest::collection::vec(
+            prop_oneof![20 => 0..20_000_u64, 1 => 0..3_000_000_u64], 1..600,
+        ),
+    ) {
+        let start = some_instant();
+        let rate = rate(per_second, ramp);
+        let (mut bucket, mut at) = (HandshakeBucket::new(start), Duration::ZERO);
+        let definition = Definition { rate, began: vec![Duration::ZERO] };
+        let mut through: Vec<Duration> = Vec::new();
+        for pause in pauses {
+            at += Duration::from_micros(pause);
+            // More than there can be room for.
+            let came = admitted(&mut bucket, start + at, rate, per_second + 1);
+            through.extend((0..came).map(|_| at));
+            let second = through.iter().rev();
+            let second = second.take_while(|before| at - **before < Duration::from_secs(1));
+            let (count, most) = (second.count() as f64, definition.at(at).max(1.0));
+            prop_assert!(count <= most, "{count} of {most} in the second before {at:?}");
         }
     }
 
