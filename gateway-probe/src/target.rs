@@ -214,8 +214,12 @@ impl TargetProbe {
 impl State {
     fn tell(&self, transition: &Transition, reason: String, outlet: &Outlet) {
         let subject = &self.subject;
+        let now = Instant::now();
         if transition.from == Health::Down {
-            subject.cell.came_back(Instant::now());
+            subject.cell.came_back(now);
+        } else if transition.to == Health::Up {
+            // A new one begins, though nobody may have anything for it yet.
+            subject.cell.serving_for(now);
         }
         subject.cell.set(transition.to);
         tracing::info!(

@@ -66,7 +66,7 @@ impl HealthCell {
     }
 
     /// How long the target has served since it was new, or came back. A new one begins when this
-    /// is first asked: nothing reads the clock where nobody needs to know.
+    /// is first asked: by a worker that has something for it, or by the prober that found it well.
     pub fn serving_for(&self, now: Instant) -> Duration {
         let now = moment(now);
         let since = match self.serves_since.load(Ordering::Relaxed) {

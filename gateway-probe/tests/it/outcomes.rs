@@ -156,6 +156,11 @@ async fn down_after_the_threshold_and_up_after_one_success() {
     let cell = &snapshot.backends[0].targets[0].health;
     assert_eq!(cell.health(), Health::Unknown);
     until(&prober, cell.id, |report| report.health == Health::Up).await;
+    let minute = Duration::from_secs(60);
+    assert!(
+        cell.serving_for(Instant::now() + minute) >= minute,
+        "its slow start has begun, before any request"
+    );
 
     backend.say(BROKEN);
     let report = until(&prober, cell.id, |report| report.failures == 2).await;
@@ -165,7 +170,6 @@ async fn down_after_the_threshold_and_up_after_one_success() {
     assert_eq!(cell.health(), Health::Down);
 
     // As if it had served for long before it went.
-    let minute = Duration::from_secs(60);
     cell.came_back(Instant::now() - minute);
     backend.say(HEALTHY);
     until(&prober, cell.id, |report| report.health == Health::Up).await;
