@@ -15,7 +15,7 @@ use gateway_core::config::Balancing;
 use gateway_core::health::Health;
 use gateway_core::name::{HttpSettingsName, PoolName};
 use gateway_core::routing::{Holding, Rebalancing, Share, Step};
-use gateway_core::snapshot::{Backend, Snapshot, Target};
+use gateway_core::snapshot::{Backend, LoadCell, Snapshot, Target};
 use gateway_core::tunnels::{
     DrainKind, DrainReport, DrainState, ListQuery, TunnelId, TunnelStatus,
 };
@@ -297,12 +297,17 @@ impl<'s> Members<'s> {
             })
         };
         let all_begin = targets.iter().all(|target| share(target) < Share::WHOLE);
-        let holdings = targets.iter().map(|target| Holding {
-            tunnels: target.load.iter().map(|cell| cell.tunnels()).sum(),
-            weight: match all_begin {
-                true => Share::WHOLE.of(target.weight.get()),
-                false => share(target).of(target.weight.get()),
-            },
+        let holdings = targets.iter().map(|target| {
+            // Each cell is written while it is read.
+            let open = |cell: &LoadCell| cell.tunnels().saturating_sub(cell.closing());
+            Holding {
+                tunnels: target.load.iter().map(open).sum(),
+                closing: target.load.iter().map(LoadCell::closing).sum(),
+                weight: match all_begin {
+                    true => Share::WHOLE.of(target.weight.get()),
+                    false => share(target).of(target.weight.get()),
+                },
+            }
         });
         let holdings = holdings.collect();
         Self { targets, holdings }

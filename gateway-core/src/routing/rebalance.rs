@@ -17,10 +17,21 @@ const PAUSE: Duration = Duration::from_secs(600);
 /// What one target has that is up and does not drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holding {
-    /// Its open tunnels.
+    /// Its open tunnels, without those that are being closed.
     pub tunnels: u32,
+    /// Those.
+    pub closing: u32,
     /// Its weight; only compared with the others'.
     pub weight: u64,
+}
+
+impl Holding {
+    fn with_closing(&self) -> Self {
+        Self {
+            tunnels: self.tunnels.saturating_add(self.closing),
+            ..*self
+        }
+    }
 }
 
 /// What is to be done.
@@ -72,7 +83,9 @@ impl Rebalancing {
         let total = total(holdings);
         match (self.state, left_to_tell) {
             (State::Closing { expected }, Some(left)) => {
-                let surplus = surplus(holdings, expected.max(total));
+                // Who was told counts until it has ended: it is left until then, too.
+                let held: Vec<Holding> = holdings.iter().map(Holding::with_closing).collect();
+                let surplus = surplus(&held, expected.max(total));
                 if left <= surplus.iter().map(|&count| u64::from(count)).sum() {
                     return Step::Nothing;
                 }

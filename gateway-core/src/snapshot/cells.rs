@@ -54,6 +54,7 @@ impl<T> PerWorker<T> {
 pub struct LoadCell {
     requests: AtomicU32,
     tunnels: AtomicU32,
+    closing: AtomicU32,
 }
 
 impl LoadCell {
@@ -62,9 +63,14 @@ impl LoadCell {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Open tunnels.
+    /// Open tunnels, those that are being closed among them.
     pub fn tunnels(&self) -> u32 {
         self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// Tunnels whose end has begun, and whose connections are still there.
+    pub fn closing(&self) -> u32 {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// Counts a request that starts.
@@ -82,8 +88,16 @@ impl LoadCell {
         add(&self.tunnels, 1);
     }
 
-    /// Counts a tunnel that closed.
-    pub fn tunnel_closed(&self) {
+    /// Counts an open tunnel whose end begins.
+    pub fn tunnel_closing(&self) {
+        add(&self.closing, 1);
+    }
+
+    /// Counts a tunnel that closed. `was_closing`: it was counted as such.
+    pub fn tunnel_closed(&self, was_closing: bool) {
+        if was_closing {
+            add(&self.closing, u32::MAX);
+        }
         add(&self.tunnels, u32::MAX);
     }
 }

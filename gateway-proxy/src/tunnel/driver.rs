@@ -68,6 +68,8 @@ struct Place {
     key: TunnelKey,
     load: PerWorker<LoadCell>,
     worker: usize,
+    /// Counted as one that is being closed.
+    is_closing: bool,
     on_end: Option<Box<dyn FnOnce(TunnelId, TunnelEnd)>>,
     _permit: Option<Box<TunnelShare>>,
 }
@@ -91,6 +93,7 @@ impl Tunnel {
                 key,
                 load: about.load,
                 worker: about.worker,
+                is_closing: false,
                 on_end: Some(about.on_end),
                 _permit: about.permit,
             },
@@ -290,6 +293,16 @@ impl Tunnel {
     }
 }
 
+impl Place {
+    /// Counts the tunnel as one that is being closed, once it is.
+    fn note_end(&mut self, machine: &Machine) {
+        if machine.is_ending() && !self.is_closing {
+            self.is_closing = true;
+            self.load.of(self.worker).tunnel_closing();
+        }
+    }
+}
+
 impl Future for Tunnel {
     type Output = ();
 
@@ -308,6 +321,7 @@ impl Future for Tunnel {
             if tunnel.watch_time(cx, machine) {
                 continue;
             }
+            tunnel.place.note_end(machine);
             if neighbours_due {
                 // Comes back behind the next look at all sockets. A plain wake-up would come before
                 // it, and a neighbour with news would wait for dozens of turns.
@@ -321,7 +335,7 @@ impl Future for Tunnel {
 impl Drop for Tunnel {
     fn drop(&mut self) {
         let place = &mut self.place;
-        place.load.of(place.worker).tunnel_closed();
+        place.load.of(place.worker).tunnel_closed(place.is_closing);
         place.set.timers().disarm(&self.state);
         place.set.remove(place.key);
         if let Some(on_end) = place.on_end.take() {

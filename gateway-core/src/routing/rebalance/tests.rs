@@ -9,8 +9,12 @@ use crate::routing::Cycle;
 
 fn holdings(tunnels: &[u32], weights: &[u64]) -> Vec<Holding> {
     let both = tunnels.iter().zip(weights);
-    both.map(|(&tunnels, &weight)| Holding { tunnels, weight })
-        .collect()
+    let holding = |(&tunnels, &weight)| Holding {
+        tunnels,
+        closing: 0,
+        weight,
+    };
+    both.map(holding).collect()
 }
 
 fn even(tunnels: &[u32]) -> Vec<Holding> {
@@ -148,6 +152,34 @@ fn what_is_no_longer_due_is_stopped() {
     }
 }
 
+fn closing(tunnels: &[u32], closing: &[u32]) -> Vec<Holding> {
+    let mut holdings = even(tunnels);
+    for (holding, &closing) in holdings.iter_mut().zip(closing) {
+        holding.closing = closing;
+    }
+    holdings
+}
+
+/// Somebody else closes them: what is left is even, and would be taken below its mean.
+#[test]
+fn who_is_being_closed_is_no_surplus() {
+    let holdings = closing(&[50, 50], &[50, 0]);
+    assert_eq!(step(&holdings, 0), Step::Nothing);
+    assert_eq!(Rebalancing::default().begin(&holdings), Step::Nothing);
+    let holdings = closing(&[50, 20], &[0, 50]);
+    assert_eq!(step(&holdings, 10), Step::Close(vec![15, 0]));
+}
+
+#[test]
+fn who_was_told_to_go_counts_until_it_has_gone() {
+    let mut pool = Rebalancing::default();
+    pool.begin(&even(&[50, 50, 0, 0]));
+    // 20 of 50 were told; another one goes by itself.
+    let holdings = closing(&[39, 40, 0, 0], &[11, 10, 0, 0]);
+    let got = pool.step(seconds(1), &holdings, Some(30), Some(10));
+    assert_eq!(got, Step::Nothing);
+}
+
 #[test]
 fn who_stops_it_has_ten_minutes_of_peace() {
     let (mut pool, full) = (Rebalancing::default(), even(&[10, 0]));
@@ -179,7 +211,11 @@ fn without_a_threshold_nothing_begins_unless_asked() {
 }
 
 fn pool() -> impl Strategy<Value = Vec<Holding>> {
-    let holding = (0..500_u32, 1..9_u64).prop_map(|(tunnels, weight)| Holding { tunnels, weight });
+    let holding = (0..500_u32, 1..9_u64).prop_map(|(tunnels, weight)| Holding {
+        tunnels,
+        closing: 0,
+        weight,
+    });
     prop::collection::vec(holding, 1..9)
 }
 

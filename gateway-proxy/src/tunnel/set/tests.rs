@@ -162,7 +162,8 @@ impl<C, B> Rig<C, B> {
         while !self.set.is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(self.load.of(1).tunnels(), 0);
+        let load = self.load.of(1);
+        assert_eq!((load.tunnels(), load.closing()), (0, 0));
         self.ends.borrow()[0].clone()
     }
 }
@@ -356,6 +357,8 @@ fn a_drain_says_1001_waits_for_the_answer_and_ends_with_a_fin() {
         assert_eq!((head[0], head[1] & 0x80), (0x88, 0x80), "masked");
         let mut rest = vec![0; usize::from(head[1] & 0x7f)];
         rig.backend.read_exact(&mut rest).await.unwrap();
+        let load = rig.load.of(1);
+        assert_eq!((load.tunnels(), load.closing()), (1, 1));
         rig.backend.write_all(&[0x88, 2, 3, 0xe9]).await.unwrap();
         rig.backend.shutdown().await.unwrap();
         rig.client
