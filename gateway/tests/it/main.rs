@@ -12,5 +12,6 @@ mod examples;
 mod file_mode;
 mod metrics;
 mod rebalance;
+mod recovery;
 mod refusals;
 mod support;
