@@ -12,6 +12,7 @@ use gateway_core::websocket::ConfirmError;
 
 use super::{Count, TUNNEL_ENDS, tunnel_end};
 use crate::error::ProxyError;
+use crate::refusal::HandshakeRefusal;
 use crate::tunnel::{EndCause, Side, TunnelEnd};
 
 /// Upper bounds of the ages' buckets, in seconds; one more has none. Tunnels live for seconds or for
@@ -31,20 +32,18 @@ pub(crate) const CLOSE_CODES: [&str; 18] = [
     "1013", "1014", "1xxx", "3xxx", "4xxx", "other",
 ];
 
-/// Why a handshake did not become a tunnel, as a label.
-pub(crate) const HANDSHAKE_FAILURES: [&str; 24] = [
-    // Those of `HandshakeRefusal`.
-    "malformed",
-    "version",
-    "origin",
-    "subprotocol",
-    "gateway_rate",
-    "listener_rate",
-    "pool_rate",
-    "client_tunnels",
-    "listener_client_tunnels",
-    "listener_tunnels",
-    "target_tunnels",
+/// Why a handshake did not become a tunnel, as a label: what refuses it, and what fails later.
+pub(crate) const HANDSHAKE_FAILURES: [&str; REFUSALS.len() + LATER_FAILURES.len()] = {
+    let mut all = [""; REFUSALS.len() + LATER_FAILURES.len()];
+    let (refusals, later) = all.split_at_mut(REFUSALS.len());
+    refusals.copy_from_slice(&REFUSALS);
+    later.copy_from_slice(&LATER_FAILURES);
+    all
+};
+
+const REFUSALS: [&str; HandshakeRefusal::LABELS.len()] = HandshakeRefusal::LABELS;
+
+const LATER_FAILURES: [&str; 13] = [
     "client_gone",
     "no_target",
     "unreachable",
@@ -254,7 +253,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::refusal::HandshakeRefusal;
     use crate::tunnel::Traffic;
 
     fn end(cause: EndCause, close_code: Option<u16>, age: u64) -> TunnelEnd {
@@ -322,8 +320,6 @@ mod tests {
             assert_eq!(handshake_failure(error.as_ref()), label, "{error:?}");
             assert!(HANDSHAKE_FAILURES.contains(&label));
         }
-        let refusals = HandshakeRefusal::LABELS;
-        assert_eq!(HANDSHAKE_FAILURES[..refusals.len()], refusals);
     }
 
     #[test]
