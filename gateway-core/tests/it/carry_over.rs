@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::config::{
-    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
-    HostNames, HttpSettings, Listener, ListenerProtocol, ListenerWebSocket, RoutingRule,
+    BackendPool, BackendTarget, Config, HttpSettings, Listener, ListenerWebSocket, RoutingRule,
     TargetHost, TunnelSettings,
 };
+use gateway_core::fixtures;
 use gateway_core::health::HealthCell;
 use gateway_core::name::{HttpSettingsName, ListenerName, PoolName};
 use gateway_core::snapshot::{
@@ -42,15 +42,11 @@ fn address(index: u8) -> IpAddr {
 fn listener() -> impl Strategy<Value = Listener> {
     let most = prop::option::of(1..3_u32);
     (80..82_u16, most).prop_map(|(port, max_connections)| Listener {
-        address: FrontendAddress::AllIpv4,
-        port,
-        protocol: ListenerProtocol::Http,
-        hosts: HostNames::Any,
-        proxy_protocol: false,
         web_socket: ListenerWebSocket {
             max_connections,
             ..Default::default()
         },
+        ..fixtures::listener(port)
     })
 }
 
@@ -70,31 +66,23 @@ fn member() -> impl Strategy<Value = BackendTarget> {
 fn settings() -> impl Strategy<Value = HttpSettings> {
     let most = prop::option::of(1..3_u32);
     (0..2_u16, 1..3_u64, most).prop_map(|(index, timeout, max_connections)| HttpSettings {
-        port: port(index),
-        protocol: BackendProtocol::Http,
         request_timeout: Duration::from_secs(timeout),
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::ZERO,
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
         web_socket: TunnelSettings {
             max_connections,
             ..Default::default()
         },
+        ..fixtures::http_settings(port(index).get())
     })
 }
 
 fn rule() -> impl Strategy<Value = RoutingRule> {
     // Some names are never configured: compile must skip them.
-    (0..4_u8, 0..4_u8, 0..4_u8).prop_map(|(listener, pool, settings)| RoutingRule {
-        priority: None,
-        position: 0,
-        listener: format!("l{listener}").as_str().into(),
-        pool: format!("p{pool}").as_str().into(),
-        http_settings: format!("s{settings}").as_str().into(),
-        balancing: Balancing::RoundRobin,
-        slow_start: None,
+    (0..4_u8, 0..4_u8, 0..4_u8).prop_map(|(listener, pool, settings)| {
+        fixtures::rule(
+            &format!("l{listener}"),
+            &format!("p{pool}"),
+            &format!("s{settings}"),
+        )
     })
 }
 

@@ -1,13 +1,9 @@
 //! Who answers a request: every host gets a decision, and it is the one that the reference names.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
-use std::time::Duration;
 
-use gateway_core::config::{
-    BackendHost, BackendPool, BackendProtocol, Balancing, Config, FrontendAddress, HostNames,
-    HostPattern, HttpSettings, Listener, ListenerProtocol, RoutingRule,
-};
+use gateway_core::config::{BackendPool, Config, HostNames, HostPattern, Listener, RoutingRule};
+use gateway_core::fixtures;
 use gateway_core::routing::{Decision, decide};
 use gateway_core::snapshot::{
     CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
@@ -45,32 +41,13 @@ fn site() -> impl Strategy<Value = Site> {
 
 fn config(sites: &BTreeMap<String, Site>) -> Config {
     let listener = |site: &Site| Listener {
-        address: FrontendAddress::AllIpv4,
-        port: 80,
-        protocol: ListenerProtocol::Http,
         hosts: site.hosts.clone(),
-        proxy_protocol: false,
-        web_socket: Default::default(),
+        ..fixtures::listener(80)
     };
     let rule = |name: &str, site: &Site| RoutingRule {
         priority: site.priority,
         position: site.position,
-        listener: name.into(),
-        pool: "pool".into(),
-        http_settings: "settings".into(),
-        balancing: Balancing::RoundRobin,
-        slow_start: None,
-    };
-    let settings = HttpSettings {
-        port: NonZeroU16::MIN,
-        protocol: BackendProtocol::Http,
-        request_timeout: Duration::ZERO,
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::ZERO,
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: Default::default(),
+        ..fixtures::rule(name, "pool", "settings")
     };
 
     Config {
@@ -84,7 +61,7 @@ fn config(sites: &BTreeMap<String, Site>) -> Config {
             .map(|(name, site)| (name.as_str().into(), rule(name, site)))
             .collect(),
         pools: [("pool".into(), BackendPool::default())].into(),
-        http_settings: [("settings".into(), settings)].into(),
+        http_settings: [("settings".into(), fixtures::http_settings(80))].into(),
         ..Config::default()
     }
 }

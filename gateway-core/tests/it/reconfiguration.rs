@@ -5,6 +5,7 @@ use std::num::{NonZeroU8, NonZeroU16};
 use std::time::Duration;
 
 use gateway_core::config::*;
+use gateway_core::fixtures;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -101,18 +102,14 @@ fn http_settings() -> impl Strategy<Value = HttpSettings> {
     let ping = option::of(seconds());
     (port(), protocol, seconds(), option::of(name()), ping).prop_map(
         |(port, protocol, request_timeout, probe, ping_interval)| HttpSettings {
-            port,
             protocol,
             request_timeout,
-            host: BackendHost::FromClient,
-            path_prefix: None,
             probe,
-            drain_timeout: Duration::from_secs(30),
-            unavailable_status: http::StatusCode::BAD_GATEWAY,
             web_socket: TunnelSettings {
                 ping_interval,
                 ..Default::default()
             },
+            ..fixtures::http_settings(port.get())
         },
     )
 }

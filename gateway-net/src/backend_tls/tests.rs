@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use gateway_core::config::{BackendHost, BackendProtocol, BackendTls, HttpSettings, TargetHost};
+use gateway_core::fixtures::http_settings;
 use gateway_core::health::HealthCell;
 use gateway_core::snapshot::{PerWorker, Target, TargetId};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
@@ -14,20 +15,14 @@ use super::*;
 
 fn settings(host: BackendHost, server_name: Option<&str>) -> HttpSettings {
     HttpSettings {
-        port: NonZeroU16::new(443).unwrap(),
         protocol: BackendProtocol::Https(BackendTls {
             trusted_roots: Vec::new(),
             verify_chain: true,
             verify_name: true,
             server_name: server_name.map(Into::into),
         }),
-        request_timeout: Duration::from_secs(30),
         host,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: Default::default(),
+        ..http_settings(443)
     }
 }
 

@@ -1,29 +1,20 @@
 //! What is shared between loads, and what is not.
 
-use std::num::NonZeroU16;
-use std::time::Duration;
-
-use gateway_core::config::{BackendHost, BackendTls, Certificate};
+use gateway_core::config::{BackendTls, Certificate};
+use gateway_core::fixtures::http_settings;
 use rcgen::KeyPair;
 
 use super::*;
 
 fn https(roots: &[&str]) -> HttpSettings {
     HttpSettings {
-        port: NonZeroU16::new(443).unwrap(),
         protocol: BackendProtocol::Https(BackendTls {
             trusted_roots: roots.iter().map(|name| (*name).into()).collect(),
             verify_chain: true,
             verify_name: true,
             server_name: None,
         }),
-        request_timeout: Duration::from_secs(30),
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: Default::default(),
+        ..http_settings(443)
     }
 }
 

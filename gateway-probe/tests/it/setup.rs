@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::{NonZeroU8, NonZeroU16};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_core::config::{
-    BackendHost, BackendPool, BackendProtocol, BackendTarget, BackendTls, Balancing, Config,
-    FrontendAddress, HostNames, HttpSettings, Listener, ListenerProtocol, Probe, ProbeAsks,
-    ProbeHost, ProbeMatch, ProbeProtocol, RoutingRule, StatusRange, TargetHost, TrustedRoot,
+    BackendProtocol, BackendTls, Config, HttpSettings, Probe, ProbeAsks, ProbeHost, ProbeMatch,
+    ProbeProtocol, StatusRange, TrustedRoot,
 };
+use gateway_core::fixtures;
+use gateway_core::health::{ProbeFailure, ProbeOutcome};
 use gateway_core::name::TrustedRootName;
 use gateway_core::snapshot::{CompileOptions, Generation, Revision, Snapshot, compile};
 use gateway_net::material::Material;
@@ -40,18 +41,17 @@ impl Setup {
                 port: None,
             },
             settings: HttpSettings {
-                port: NonZeroU16::new(80).unwrap(),
-                protocol: BackendProtocol::Http,
-                request_timeout: Duration::from_secs(30),
-                host: BackendHost::FromClient,
-                path_prefix: None,
                 probe: Some("probe".into()),
-                drain_timeout: Duration::from_secs(30),
-                unavailable_status: http::StatusCode::BAD_GATEWAY,
-                web_socket: Default::default(),
+                ..fixtures::http_settings(80)
             },
             roots: Vec::new(),
         }
+    }
+
+    /// A probe may take so long.
+    pub(crate) fn within(mut self, timeout: Duration) -> Self {
+        self.probe.timeout = timeout;
+        self
     }
 
     /// Probes and traffic over TLS; `roots` are trusted, in DER.
@@ -84,49 +84,21 @@ impl Setup {
     }
 
     fn config(&self) -> Config {
-        let targets = self.members.iter().map(|address| BackendTarget {
-            host: TargetHost::Ip(address.ip()),
-            port: NonZeroU16::new(address.port()),
-            weight: NonZeroU16::MIN,
-        });
+        let members = self.members.iter();
+        let pool = fixtures::pool(members.map(|member| (member.ip(), Some(member.port()))));
         let roots = self.roots.iter().map(|(name, der)| {
             let root = TrustedRoot::Inline(der.clone().into());
             (TrustedRootName::from(*name), root)
         });
         Config {
-            listeners: BTreeMap::from([(
-                "listener".into(),
-                Listener {
-                    address: FrontendAddress::AllIpv4,
-                    port: 80,
-                    protocol: ListenerProtocol::Http,
-                    hosts: HostNames::Any,
-                    proxy_protocol: false,
-                    web_socket: Default::default(),
-                },
-            )]),
-            rules: BTreeMap::from([(
-                "rule".into(),
-                RoutingRule {
-                    priority: None,
-                    position: 0,
-                    listener: "listener".into(),
-                    pool: "pool".into(),
-                    http_settings: "settings".into(),
-                    balancing: Balancing::RoundRobin,
-                    slow_start: None,
-                },
-            )]),
-            pools: BTreeMap::from([(
-                "pool".into(),
-                BackendPool {
-                    targets: targets.collect(),
-                },
-            )]),
-            http_settings: BTreeMap::from([("settings".into(), self.settings.clone())]),
             probes: BTreeMap::from([("probe".into(), self.probe.clone())]),
             trusted_roots: roots.collect(),
-            ..Config::default()
+            ..fixtures::site(
+                "listener",
+                fixtures::listener(80),
+                pool,
+                self.settings.clone(),
+            )
         }
     }
 
@@ -196,6 +168,31 @@ pub(crate) async fn first_probe(setup: &Setup) -> LastProbe {
     .await;
     prober.stop().await;
     report.last_probe.unwrap()
+}
+
+/// The first probe finds that what it gets is not the protocol.
+pub(crate) async fn expect_malformed(setup: &Setup, what: &str) {
+    let probe = first_probe(setup).await;
+    assert!(
+        matches!(
+            probe.outcome,
+            ProbeOutcome::Failed(ProbeFailure::Malformed { .. })
+        ),
+        "{what}: {probe:?}"
+    );
+}
+
+/// The first probe gets no answer in time.
+pub(crate) async fn expect_timeout(setup: &Setup) -> LastProbe {
+    let probe = first_probe(setup).await;
+    assert!(
+        matches!(
+            probe.outcome,
+            ProbeOutcome::Failed(ProbeFailure::Timeout { .. })
+        ),
+        "{probe:?}"
+    );
+    probe
 }
 
 /// The first probe's outcome, in words.

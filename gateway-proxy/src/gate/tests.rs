@@ -1,13 +1,11 @@
 //! Pools that come back, and counts that outlive a snapshot, without sockets.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway_core::config::{
-    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
-    HostNames, HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost, TunnelSettings,
-};
+use gateway_core::config::{Config, HttpSettings, TunnelSettings};
+use gateway_core::fixtures;
 use gateway_core::health::Health;
 use gateway_core::snapshot::{
     CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
@@ -19,28 +17,8 @@ const PER_SECOND: u32 = 100;
 const RAMP: Duration = Duration::from_secs(10);
 
 fn config(members: u8) -> Config {
-    let listener = Listener {
-        address: FrontendAddress::AllIpv4,
-        port: 80,
-        protocol: ListenerProtocol::Http,
-        hosts: HostNames::Any,
-        proxy_protocol: false,
-        web_socket: Default::default(),
-    };
-    let member = |last| BackendTarget {
-        host: TargetHost::Ip([10, 0, 0, last].into()),
-        port: None,
-        weight: NonZeroU16::MIN,
-    };
+    let members = (0..members).map(|last| ([10, 0, 0, last].into(), None));
     let settings = HttpSettings {
-        port: NonZeroU16::MIN,
-        protocol: BackendProtocol::Http,
-        request_timeout: Duration::ZERO,
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::ZERO,
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
         web_socket: TunnelSettings {
             handshakes: Some(HandshakeRate {
                 per_second: NonZeroU32::new(PER_SECOND).unwrap(),
@@ -48,26 +26,10 @@ fn config(members: u8) -> Config {
             }),
             ..TunnelSettings::default()
         },
+        ..fixtures::http_settings(80)
     };
-    let rule = RoutingRule {
-        priority: None,
-        position: 0,
-        listener: "listener".into(),
-        pool: "pool".into(),
-        http_settings: "settings".into(),
-        balancing: Balancing::RoundRobin,
-        slow_start: None,
-    };
-    let pool = BackendPool {
-        targets: (0..members).map(member).collect(),
-    };
-    Config {
-        listeners: BTreeMap::from([("listener".into(), listener)]),
-        pools: BTreeMap::from([("pool".into(), pool)]),
-        http_settings: BTreeMap::from([("settings".into(), settings)]),
-        rules: BTreeMap::from([("rule".into(), rule)]),
-        ..Config::default()
-    }
+    let listener = fixtures::listener(80);
+    fixtures::site("listener", listener, fixtures::pool(members), settings)
 }
 
 fn snapshot(config: &Config, previous: Option<&Snapshot>) -> Snapshot {

@@ -2,15 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gateway_core::config::{
-    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, Config, FrontendAddress,
-    HostNames, HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost,
-};
-use gateway_core::name::{HttpSettingsName, ListenerName, PoolName, RuleName};
+use gateway_core::config::{BackendPool, Config, FrontendAddress, HttpSettings, Listener};
+use gateway_core::fixtures;
+use gateway_core::name::HttpSettingsName;
 use gateway_core::snapshot::{
     CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
 };
@@ -28,59 +25,24 @@ pub(crate) fn free_port() -> u16 {
 
 /// One listener, one pool, one rule; tests change what they are about.
 pub(crate) fn config(port: u16, backends: &[SocketAddr]) -> Config {
-    let mut config = Config {
-        name: "test".into(),
-        ..Config::default()
-    };
     let listener = Listener {
         address: FrontendAddress::Private(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        port,
-        protocol: ListenerProtocol::Http,
-        hosts: HostNames::Any,
-        proxy_protocol: false,
-        web_socket: Default::default(),
+        ..fixtures::listener(port)
     };
-    config
-        .listeners
-        .insert(ListenerName::from("listener"), listener);
-    config.pools.insert(PoolName::from("pool"), pool(backends));
     let settings = HttpSettings {
-        port: NonZeroU16::new(80).unwrap(),
-        protocol: BackendProtocol::Http,
         request_timeout: PATIENCE,
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: Default::default(),
+        ..fixtures::http_settings(80)
     };
-    config
-        .http_settings
-        .insert(HttpSettingsName::from("settings"), settings);
-    let rule = RoutingRule {
-        priority: None,
-        position: 0,
-        listener: ListenerName::from("listener"),
-        pool: PoolName::from("pool"),
-        http_settings: HttpSettingsName::from("settings"),
-        balancing: Balancing::RoundRobin,
-        slow_start: None,
-    };
-    config.rules.insert(RuleName::from("rule"), rule);
-    config
+    Config {
+        name: "test".into(),
+        ..fixtures::site("listener", listener, pool(backends), settings)
+    }
 }
 
 /// A pool of these.
 pub(crate) fn pool(backends: &[SocketAddr]) -> BackendPool {
-    let targets = backends.iter().map(|backend| BackendTarget {
-        host: TargetHost::Ip(backend.ip()),
-        port: NonZeroU16::new(backend.port()),
-        weight: NonZeroU16::MIN,
-    });
-    BackendPool {
-        targets: targets.collect(),
-    }
+    let members = backends.iter();
+    fixtures::pool(members.map(|backend| (backend.ip(), Some(backend.port()))))
 }
 
 /// The one set of HTTP settings of [`config`].

@@ -5,20 +5,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{BackendTls, ProbeProtocol};
+use crate::fixtures::http_settings;
 use crate::health::HealthCell;
 use crate::snapshot::{PerWorker, TargetId};
 
 fn settings(host: BackendHost) -> HttpSettings {
     HttpSettings {
-        port: NonZeroU16::MIN,
-        protocol: BackendProtocol::Http,
-        request_timeout: Duration::from_secs(20),
         host,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: Default::default(),
+        ..http_settings(80)
     }
 }
 

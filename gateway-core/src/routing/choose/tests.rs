@@ -9,7 +9,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{BackendHost, BackendProtocol, HttpSettings, ProbeAsks, TargetHost};
+use crate::config::{ProbeAsks, TargetHost};
+use crate::fixtures::http_settings;
 use crate::health::{Health, HealthCell, ProbePlan};
 use crate::routing::Cycle;
 use crate::snapshot::PerWorker;
@@ -41,17 +42,7 @@ fn backend(min_servers: usize, members: &[(Health, u16)]) -> Backend {
         index: 0,
         pool: "pool".into(),
         settings_name: "settings".into(),
-        settings: Arc::new(HttpSettings {
-            port: NonZeroU16::MIN,
-            protocol: BackendProtocol::Http,
-            request_timeout: Duration::ZERO,
-            host: BackendHost::FromClient,
-            path_prefix: None,
-            probe: None,
-            drain_timeout: Duration::ZERO,
-            unavailable_status: http::StatusCode::BAD_GATEWAY,
-            web_socket: Default::default(),
-        }),
+        settings: Arc::new(http_settings(80)),
         probe: Arc::new(ProbePlan {
             tls: false,
             asks: ProbeAsks::WebSocket { subprotocol: None },

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    BackendHost, BackendPool, BackendProtocol, BackendTarget, Balancing, HostNames, HostPattern,
-    HttpSettings, Listener, ListenerProtocol, RoutingRule, TargetHost,
+    BackendPool, BackendTarget, HostNames, HostPattern, Listener, ListenerProtocol, RoutingRule,
+    TargetHost,
 };
+use crate::fixtures::{self, http_settings};
 use crate::health::Health;
 use crate::name::RuleName;
 use crate::routing::{Decision, decide};
@@ -27,12 +28,8 @@ fn hosts(patterns: &[&str]) -> HostNames {
 
 fn http(port: u16, patterns: &[&str]) -> Listener {
     Listener {
-        address: FrontendAddress::AllIpv4,
-        port,
-        protocol: ListenerProtocol::Http,
         hosts: hosts(patterns),
-        proxy_protocol: false,
-        web_socket: Default::default(),
+        ..fixtures::listener(port)
     }
 }
 
@@ -50,25 +47,7 @@ fn rule(priority: Option<u16>, position: u32, listener: &str) -> RoutingRule {
     RoutingRule {
         priority,
         position,
-        listener: listener.into(),
-        pool: "pool".into(),
-        http_settings: "settings".into(),
-        balancing: Balancing::RoundRobin,
-        slow_start: None,
-    }
-}
-
-fn settings(port: u16) -> HttpSettings {
-    HttpSettings {
-        port: NonZeroU16::new(port).unwrap(),
-        protocol: BackendProtocol::Http,
-        request_timeout: Duration::from_secs(20),
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: Default::default(),
+        ..fixtures::rule(listener, "pool", "settings")
     }
 }
 
@@ -97,7 +76,7 @@ fn config(listeners: Vec<(&str, Listener)>, rules: Vec<RoutingRule>) -> Config {
             .map(|rule| (RuleName::from(&*format!("rule{}", rule.position)), rule))
             .collect(),
         pools: [("pool".into(), pool)].into(),
-        http_settings: [("settings".into(), settings(8080))].into(),
+        http_settings: [("settings".into(), http_settings(8080))].into(),
         ..Config::default()
     }
 }
@@ -464,10 +443,10 @@ fn settings_of_one_port_share_load_but_not_health() {
     let mut config = config(listeners, rules);
     config
         .http_settings
-        .insert("same-port".into(), settings(8080));
+        .insert("same-port".into(), http_settings(8080));
     config
         .http_settings
-        .insert("other-port".into(), settings(9090));
+        .insert("other-port".into(), http_settings(9090));
     let snapshot = compiled(&config, None);
     let [a, b, c] = [0, 1, 2].map(|at| &snapshot.backends[at].targets[0]);
     assert!(a.id == b.id && a.load.is_same(&b.load));

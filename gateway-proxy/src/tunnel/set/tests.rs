@@ -8,7 +8,6 @@ mod tls;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +19,8 @@ use super::super::machine::{EndCause, Side, TunnelEnd};
 use super::super::state::{Asked, TunnelIdentity};
 use super::*;
 use crate::forwarded_headers::TraceId;
-use gateway_core::config::{BackendHost, BackendProtocol, Frames, HttpSettings, TunnelSettings};
+use gateway_core::config::{Frames, HttpSettings, TunnelSettings};
+use gateway_core::fixtures;
 use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, TargetId};
 
 /// A connected pair of sockets.
@@ -49,17 +49,7 @@ fn about(listener: ListenerId, target: TargetId, load: &PerWorker<LoadCell>) -> 
 }
 
 fn settings() -> HttpSettings {
-    HttpSettings {
-        port: NonZeroU16::new(80).unwrap(),
-        protocol: BackendProtocol::Http,
-        request_timeout: Duration::from_secs(20),
-        host: BackendHost::FromClient,
-        path_prefix: None,
-        probe: None,
-        drain_timeout: Duration::from_secs(30),
-        unavailable_status: http::StatusCode::BAD_GATEWAY,
-        web_socket: TunnelSettings::default(),
-    }
+    fixtures::http_settings(80)
 }
 
 fn identity() -> TunnelIdentity {

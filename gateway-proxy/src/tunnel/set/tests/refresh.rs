@@ -1,12 +1,9 @@
 //! Which tunnels a new snapshot drains.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
 
-use gateway_core::config::{
-    BackendPool, BackendTarget, Balancing, Config, FrontendAddress, HostNames, Listener,
-    ListenerProtocol, OnUnhealthy, RoutingRule, TargetHost,
-};
+use gateway_core::config::{Config, OnUnhealthy};
+use gateway_core::fixtures;
 use gateway_core::health::Health;
 use gateway_core::snapshot::{CompileOptions, Generation, Revision, compile};
 
@@ -14,38 +11,9 @@ use super::*;
 use crate::access_log::RouteLabels;
 
 fn config(listener: &str, members: &[&str]) -> Config {
-    let any_listener = Listener {
-        address: FrontendAddress::AllIpv4,
-        port: 80,
-        protocol: ListenerProtocol::Http,
-        hosts: HostNames::Any,
-        proxy_protocol: false,
-        web_socket: Default::default(),
-    };
-    let member = |address: &&str| BackendTarget {
-        host: TargetHost::Ip(address.parse().unwrap()),
-        port: None,
-        weight: NonZeroU16::MIN,
-    };
-    let pool = BackendPool {
-        targets: members.iter().map(member).collect(),
-    };
-    let rule = RoutingRule {
-        priority: None,
-        position: 0,
-        listener: listener.into(),
-        pool: "pool".into(),
-        http_settings: "settings".into(),
-        balancing: Balancing::RoundRobin,
-        slow_start: None,
-    };
-    Config {
-        listeners: BTreeMap::from([(listener.into(), any_listener)]),
-        pools: BTreeMap::from([("pool".into(), pool)]),
-        http_settings: BTreeMap::from([("settings".into(), settings())]),
-        rules: BTreeMap::from([("rule".into(), rule)]),
-        ..Config::default()
-    }
+    let members = members.iter().map(|member| (member.parse().unwrap(), None));
+    let pool = fixtures::pool(members);
+    fixtures::site(listener, fixtures::listener(80), pool, settings())
 }
 
 fn snapshot(config: &Config, previous: Option<&Snapshot>) -> Arc<Snapshot> {
