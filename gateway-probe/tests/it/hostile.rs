@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_core::health::{ProbeFailure, ProbeOutcome};
 
 use crate::backend::{Backend, Say};
-use crate::setup::{Setup, first_probe};
+use crate::setup::{Setup, expect_malformed, expect_timeout, first_probe};
 
 #[tokio::test]
 async fn answers_without_end_are_cut() {
@@ -35,16 +35,10 @@ async fn answers_without_end_are_cut() {
     ];
     for (what, say) in rows {
         let backend = Backend::start(say.clone()).await;
-        let mut setup = Setup::new([backend.address]).looks_for("never there");
-        setup.probe.timeout = Duration::from_secs(20);
-        let probe = first_probe(&setup).await;
-        assert!(
-            matches!(
-                probe.outcome,
-                ProbeOutcome::Failed(ProbeFailure::Malformed { .. })
-            ),
-            "{what}: {probe:?}"
-        );
+        let setup = Setup::new([backend.address])
+            .looks_for("never there")
+            .within(Duration::from_secs(20));
+        expect_malformed(&setup, what).await;
         backend.until(|seen| seen.open == 0).await;
     }
 }
@@ -53,8 +47,9 @@ async fn answers_without_end_are_cut() {
 async fn a_body_without_end_is_searched_so_far_and_no_further() {
     let endless = Say::ForEver(b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096]);
     let backend = Backend::start(endless).await;
-    let mut setup = Setup::new([backend.address]).looks_for("never there");
-    setup.probe.timeout = Duration::from_secs(20);
+    let setup = Setup::new([backend.address])
+        .looks_for("never there")
+        .within(Duration::from_secs(20));
     let probe = first_probe(&setup).await;
     let expected = ProbeFailure::Body {
         expected: "never there".into(),
@@ -94,17 +89,9 @@ async fn a_long_text_is_found_wherever_the_body_is_split() {
 #[tokio::test]
 async fn a_byte_at_a_time_is_cut_at_the_time_limit() {
     let backend = Backend::start(Say::Drip(&[b'H'; 4096])).await;
-    let mut setup = Setup::new([backend.address]);
-    setup.probe.timeout = Duration::from_millis(300);
+    let setup = Setup::new([backend.address]).within(Duration::from_millis(300));
     let slow = Say::Drip(b"HTTP/1.1 200 OK\r\nserver: one that takes its time\r\n\r\n");
     backend.say(slow);
-    let probe = first_probe(&setup).await;
-    assert!(
-        matches!(
-            probe.outcome,
-            ProbeOutcome::Failed(ProbeFailure::Timeout { .. })
-        ),
-        "{probe:?}"
-    );
+    let probe = expect_timeout(&setup).await;
     assert!(probe.took < Duration::from_secs(5), "{probe:?}");
 }

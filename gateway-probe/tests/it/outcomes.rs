@@ -6,7 +6,7 @@ use gateway_core::health::{Health, ProbeFailure, ProbeOutcome};
 use gateway_probe::Prober;
 
 use crate::backend::{BROKEN, Backend, HEALTHY, Say};
-use crate::setup::{Setup, cells, first_outcome, first_probe, until};
+use crate::setup::{Setup, cells, expect_malformed, first_outcome, first_probe, until};
 
 #[tokio::test]
 async fn answers_are_told_in_words() {
@@ -75,15 +75,7 @@ async fn answers_that_are_not_http_are_malformed() {
     for (bytes, text) in rows {
         let backend = Backend::start(Say::Bytes(bytes)).await;
         let setup = Setup::new([backend.address]).looks_for(text);
-        let probe = first_probe(&setup).await;
-        assert!(
-            matches!(
-                probe.outcome,
-                ProbeOutcome::Failed(ProbeFailure::Malformed { .. })
-            ),
-            "{:?} gives {probe:?}",
-            String::from_utf8_lossy(bytes)
-        );
+        expect_malformed(&setup, &bytes.escape_ascii().to_string()).await;
     }
 }
 
@@ -115,8 +107,9 @@ async fn the_time_limit_covers_every_step_and_says_which() {
     ];
     for (say, text, doing) in rows {
         let backend = Backend::start(say.clone()).await;
-        let mut setup = Setup::new([backend.address]).looks_for(text);
-        setup.probe.timeout = Duration::from_millis(250);
+        let setup = Setup::new([backend.address])
+            .looks_for(text)
+            .within(Duration::from_millis(250));
         let probe = first_probe(&setup).await;
         let expected = ProbeOutcome::Failed(ProbeFailure::Timeout {
             after: setup.probe.timeout,

@@ -144,8 +144,9 @@ async fn a_probe_without_a_name_goes_by_what_live_traffic_goes_by() {
 async fn a_backend_that_speaks_no_tls_is_told() {
     let ours = Authority::new("Ours");
     let backend = Backend::start(Say::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")).await;
-    let mut setup = Setup::new([backend.address]).over_tls([ours.root()]);
-    setup.probe.timeout = std::time::Duration::from_millis(300);
+    let setup = Setup::new([backend.address])
+        .over_tls([ours.root()])
+        .within(std::time::Duration::from_millis(300));
     // The plain backend waits for the end of a head that never comes.
     assert_eq!(
         first_outcome(&setup).await,

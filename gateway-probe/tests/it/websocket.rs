@@ -7,7 +7,9 @@ use gateway_core::websocket::{encode_close, encode_ping, encode_pong};
 use gateway_probe::Prober;
 
 use crate::backend::{Backend, ECHO, HEALTHY, SWITCHING, Say, Seen, Then, WebSocket};
-use crate::setup::{Setup, cells, first_outcome, first_probe, until};
+use crate::setup::{
+    Setup, cells, expect_malformed, expect_timeout, first_outcome, first_probe, until,
+};
 use crate::tls::Authority;
 
 const GOOD: &str = "status 101, and the Ping got its Pong";
@@ -30,6 +32,16 @@ fn greets_with(first: &'static [u8]) -> Say {
 
 fn answers_with(pong: fn(&[u8]) -> Vec<u8>) -> Say {
     says(WebSocket { pong, ..ECHO })
+}
+
+/// What a probe makes of each of these backends, in words; none of them keeps a connection.
+async fn expect_outcomes<const N: usize>(rows: [(Say, &str); N]) {
+    for (say, expected) in rows {
+        let backend = Backend::start(say.clone()).await;
+        let setup = Setup::new([backend.address]).by_websocket(None);
+        assert_eq!(first_outcome(&setup).await, expected, "{say:?}");
+        backend.until(|seen| seen.open == 0).await;
+    }
 }
 
 /// The payloads of the frames of this kind.
@@ -125,12 +137,7 @@ async fn handshakes_are_judged() {
             "the connection was closed before the answer was complete: reset",
         ),
     ];
-    for (say, expected) in rows {
-        let backend = Backend::start(say.clone()).await;
-        let setup = Setup::new([backend.address]).by_websocket(None);
-        assert_eq!(first_outcome(&setup).await, expected, "{say:?}");
-        backend.until(|seen| seen.open == 0).await;
-    }
+    expect_outcomes(rows).await;
 }
 
 #[tokio::test]
@@ -141,14 +148,7 @@ async fn an_answer_that_is_not_http_is_malformed() {
     ] {
         let backend = Backend::start(Say::Bytes(bytes)).await;
         let setup = Setup::new([backend.address]).by_websocket(None);
-        let probe = first_probe(&setup).await;
-        assert!(
-            matches!(
-                probe.outcome,
-                ProbeOutcome::Failed(ProbeFailure::Malformed { .. })
-            ),
-            "{probe:?}"
-        );
+        expect_malformed(&setup, &bytes.escape_ascii().to_string()).await;
     }
 }
 
@@ -234,12 +234,7 @@ async fn what_comes_instead_of_the_pong_is_told() {
             "no Pong: the connection was closed: reset",
         ),
     ];
-    for (say, expected) in rows {
-        let backend = Backend::start(say.clone()).await;
-        let setup = Setup::new([backend.address]).by_websocket(None);
-        assert_eq!(first_outcome(&setup).await, expected, "{say:?}");
-        backend.until(|seen| seen.open == 0).await;
-    }
+    expect_outcomes(rows).await;
 }
 
 #[tokio::test]
@@ -251,8 +246,9 @@ async fn a_flood_is_cut() {
     };
     let flood = answers_with(|_| FRAME.repeat(64));
     let backend = Backend::start(flood).await;
-    let mut setup = Setup::new([backend.address]).by_websocket(None);
-    setup.probe.timeout = Duration::from_secs(20);
+    let setup = Setup::new([backend.address])
+        .by_websocket(None)
+        .within(Duration::from_secs(20));
     assert_eq!(
         first_outcome(&setup).await,
         "no Pong: more than 1024 KiB of other frames came"
@@ -265,16 +261,10 @@ async fn a_ping_of_the_backends_is_answered() {
     // It asks in turn, and never answers: the probe ends with its time.
     let asks = answers_with(|_| encode_ping(b"are you there", None));
     let backend = Backend::start(asks).await;
-    let mut setup = Setup::new([backend.address]).by_websocket(None);
-    setup.probe.timeout = Duration::from_millis(500);
-    let probe = first_probe(&setup).await;
-    assert!(
-        matches!(
-            probe.outcome,
-            ProbeOutcome::Failed(ProbeFailure::Timeout { .. })
-        ),
-        "{probe:?}"
-    );
+    let setup = Setup::new([backend.address])
+        .by_websocket(None)
+        .within(Duration::from_millis(500));
+    expect_timeout(&setup).await;
     let pongs = payloads(&backend.seen(), PONG);
     assert_eq!(pongs, [b"are you there"]);
 }
@@ -316,8 +306,9 @@ async fn the_time_limit_covers_every_step_and_says_which() {
     ];
     for (say, expected) in rows {
         let backend = Backend::start(say.clone()).await;
-        let mut setup = Setup::new([backend.address]).by_websocket(None);
-        setup.probe.timeout = limit;
+        let setup = Setup::new([backend.address])
+            .by_websocket(None)
+            .within(limit);
         let probe = first_probe(&setup).await;
         assert_eq!(probe.outcome.to_string(), expected, "{say:?}");
         assert!(probe.took >= limit, "{probe:?}");
@@ -332,16 +323,10 @@ async fn heads_without_end_are_cut() {
         b"some-name: some value\r\n",
     );
     let backend = Backend::start(endless).await;
-    let mut setup = Setup::new([backend.address]).by_websocket(None);
-    setup.probe.timeout = Duration::from_secs(20);
-    let probe = first_probe(&setup).await;
-    assert!(
-        matches!(
-            probe.outcome,
-            ProbeOutcome::Failed(ProbeFailure::Malformed { .. })
-        ),
-        "{probe:?}"
-    );
+    let setup = Setup::new([backend.address])
+        .by_websocket(None)
+        .within(Duration::from_secs(20));
+    expect_malformed(&setup, "a head without end").await;
     backend.until(|seen| seen.open == 0).await;
 }
 
