@@ -19,6 +19,14 @@ fn order(pace: Pace) -> DrainOrder {
     }
 }
 
+/// One that would take ten minutes, and may take twenty.
+fn slow_order() -> DrainOrder {
+    DrainOrder {
+        time: Some(Duration::from_secs(1200)),
+        ..order(Pace::Over(Duration::from_secs(600)))
+    }
+}
+
 /// Several tunnels of one set; their peers never say anything by themselves.
 struct Many {
     set: Rc<TunnelSet>,
@@ -203,18 +211,8 @@ fn a_cancelled_drain_keeps_who_was_not_told_until_it_is_resumed() {
 fn a_tunnel_is_in_one_drain_unless_it_is_to_end_at_once() {
     run(async {
         let mut many = Many::open(2).await;
-        let over = Pace::Over(Duration::from_secs(600));
-        let time = Some(Duration::from_secs(1200));
-        let slow = many
-            .end(
-                DrainOrder {
-                    time,
-                    ..order(over)
-                },
-                |_| true,
-            )
-            .await;
-        let second = many.end(order(over), |_| true).await;
+        let slow = many.end(slow_order(), |_| true).await;
+        let second = many.end(slow_order(), |_| true).await;
         assert_eq!((slow.report().total, second.report().total), (2, 0));
         assert_eq!(second.report().state, DrainState::Finished);
         let now = many.end(order(Pace::AtOnce), |serial| serial == 1).await;
@@ -230,17 +228,7 @@ fn a_tunnel_is_in_one_drain_unless_it_is_to_end_at_once() {
 fn the_end_of_the_process_ends_what_drains_more_slowly() {
     run(async {
         let many = Many::open(2).await;
-        let over = Pace::Over(Duration::from_secs(600));
-        let time = Some(Duration::from_secs(1200));
-        let slow = many
-            .end(
-                DrainOrder {
-                    time,
-                    ..order(over)
-                },
-                |_| true,
-            )
-            .await;
+        let slow = many.end(slow_order(), |_| true).await;
         let told = many.end(order(Pace::AtOnce), |serial| serial == 1).await;
         many.until(&told, |report| report.told == 1).await;
         let Many { set, peers, .. } = many;
