@@ -83,6 +83,12 @@ pub(crate) async fn until<T>(
                 }
             }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        between_looks().await;
     }
+}
+
+/// The pause between two looks at what tells nobody that it has changed. What is waited for, and how
+/// long, is the caller's to say.
+pub(crate) async fn between_looks() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }

@@ -154,6 +154,7 @@ async fn is_over(scene: &Scene, limit: Duration) {
         if left.is_zero() {
             return;
         }
+        // It waits for others meanwhile, perhaps, so that something is left even then.
         tokio::time::sleep(left).await;
     }
 }

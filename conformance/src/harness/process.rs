@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::scene::{Prop, Scene};
-use super::until;
+use super::{between_looks, until};
 
 /// So many of a process's lines are kept.
 const MAX_LINES: usize = 2000;
@@ -237,7 +237,7 @@ async fn follow(file: PathBuf, log: Log, has_ended: Arc<AtomicBool>) {
         let is_last = has_ended.load(Ordering::Relaxed);
         match reader.read_line(&mut line).await {
             Ok(0) if is_last => return,
-            Ok(0) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(0) => between_looks().await,
             Ok(_) if !line.ends_with('\n') => {}
             Ok(_) => log.push(std::mem::take(&mut line).trim_end().to_owned()),
             Err(_) => return,

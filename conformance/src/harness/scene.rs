@@ -159,7 +159,8 @@ impl Scene {
     /// The end. What the scene has set up ends with it, unless it failed and is to be kept.
     pub(crate) async fn end(&self, failed: bool) -> Evidence {
         if failed {
-            // What processes have written a moment ago is still in their pipes.
+            // What processes have written a moment ago is still in their pipes, and nobody says when all
+            // of it has come. It is evidence; nothing is judged by it.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let mut inner = self.lock();

@@ -172,6 +172,7 @@ async fn run(
             all_open(&scene).await.context("after the kill")?;
         }
         no_fault(&scene)?;
+        // Sometimes at once, sometimes when the clients have seen what the last one did.
         tokio::time::sleep(Duration::from_millis(random.u64(..PAUSE_MILLIS))).await;
     }
     until("the last drain ends", ALL_OPEN, async || {

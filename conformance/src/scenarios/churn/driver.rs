@@ -330,6 +330,7 @@ impl Driver {
         let admin = self.gateway.admin;
         let delay = Duration::from_micros(self.random.u64(..15_000));
         let (answer, restarted) = tokio::join!(request(admin, &form, ""), async {
+            // At any point of the change, by chance.
             tokio::time::sleep(delay).await;
             self.gateway.kill_and_restart().await
         });

@@ -14,6 +14,7 @@ use crate::harness::wire::{Answer, Wire};
 
 /// Nothing here takes so long, however busy the machine is.
 const FOREVER: Duration = Duration::from_secs(30);
+/// Between two requests, half as long at least and three halves at most: a load, not a flood.
 const REST: Duration = Duration::from_millis(50);
 
 /// What is asked for: quick and slow answers, short and long ones.

@@ -24,7 +24,7 @@ type Socket = WebSocketStream<Box<dyn Stream>>;
 const PACE: Duration = Duration::from_millis(500);
 /// Nothing here takes so long, however busy the machine is.
 const FOREVER: Duration = Duration::from_secs(30);
-/// Before the next attempt.
+/// Before the next attempt, where there was no place to ask or the last one failed.
 const REST: Duration = Duration::from_millis(100);
 
 /// Keeps one WebSocket open until the end.

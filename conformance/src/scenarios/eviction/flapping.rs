@@ -106,6 +106,7 @@ pub(super) async fn at_random(stage: Stage) -> Result<Told> {
             0 => backend.heal().await?,
             _ => backend.fault(ILL).await?,
         }
+        // Some probes see it, and some do not: they come every second.
         tokio::time::sleep(Duration::from_millis(random.u64(100..900))).await;
     }
     let probes = backend.probes().await? - probed;

@@ -15,7 +15,7 @@ use crate::harness::wire::Wire;
 
 /// So many tunnels, shared by the backends.
 pub(super) const COUNT: usize = 8;
-/// Between an echo and the next message.
+/// Between an echo and the next message: people who talk, not a flood.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Longer than any scenario.
 const FOR_EVER: Duration = Duration::from_secs(60);
