@@ -55,7 +55,21 @@ impl Document {
         self.http_named("plain", port, json!({}), pool, settings)
     }
 
-    /// The same by this name, with more properties of the listener.
+    /// One pool of `members` behind a plain listener on `port`; the probe of that name asks them.
+    pub(crate) fn serve(
+        self,
+        port: u16,
+        members: &[SocketAddr],
+        (name, probe): (&str, Value),
+        settings: Value,
+    ) -> Self {
+        self.with("probes", name, probe)
+            .with("backendHttpSettingsCollection", "settings", settings)
+            .pool("pool", members)
+            .http(port, "pool", "settings")
+    }
+
+    /// [`http`](Self::http) by this name, with more properties of the listener.
     pub(crate) fn http_named(
         self,
         name: &str,

@@ -96,14 +96,12 @@ fn document(stage: &Stage, backend: SocketAddr, plain: SocketAddr, tls: SocketAd
     });
     Document::new()
         .set("limits", limits)
-        .with("probes", "idle", idle_probe())
-        .with(
-            "backendHttpSettingsCollection",
-            "settings",
+        .serve(
+            plain.port(),
+            &[backend],
+            ("idle", idle_probe()),
             plain_settings("idle"),
         )
-        .pool("pool", &[backend])
-        .http(plain.port(), "pool", "settings")
         .https(
             tls.port(),
             &stage.certificates.gateway(),

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use judge::read_head;
 
 use super::scene::Scene;
-use super::wire::{Wire, escape, find};
+use super::wire::{Wire, escape, find, values};
 use super::{PATIENCE, frames};
 
 /// What the recorder answers a scenario's requests with.
@@ -65,11 +65,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        let named = self
-            .fields
-            .iter()
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_str()).collect()
+        values(&self.fields, name)
     }
 
     fn is_handshake(&self) -> bool {

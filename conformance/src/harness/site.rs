@@ -59,11 +59,7 @@ impl Site {
             asked[name] = value.clone();
         }
         let members = backends.each_ref().map(|backend| backend.address);
-        let document = Document::new()
-            .with("probes", "quick", asked)
-            .with("backendHttpSettingsCollection", "settings", settings())
-            .pool("pool", &members)
-            .http(port, "pool", "settings");
+        let document = Document::new().serve(port, &members, ("quick", asked), settings());
         let gateway = if stateful {
             Gateway::with_state(&stage.programs, document.clone()).await?
         } else {

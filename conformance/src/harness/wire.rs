@@ -68,16 +68,20 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        let named = self
-            .fields
-            .iter()
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_str()).collect()
+        values(&self.fields, name)
     }
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// The values of all fields of that name, in any case, in their order.
+pub(super) fn values<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    let named = fields
+        .iter()
+        .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+    named.map(|(_, value)| value.as_str()).collect()
 }
 
 /// A connection to the gateway.

@@ -147,15 +147,12 @@ async fn client_leaves(site: Site) -> Result<()> {
 async fn few_descriptors(stage: Stage) -> Result<Told> {
     let recorder = Recorder::start().await?;
     let port = free_port()?;
-    let document = Document::new()
-        .with("probes", "idle", idle_probe())
-        .with(
-            "backendHttpSettingsCollection",
-            "settings",
-            plain_settings("idle"),
-        )
-        .pool("pool", &[recorder.address])
-        .http(port, "pool", "settings");
+    let document = Document::new().serve(
+        port,
+        &[recorder.address],
+        ("idle", idle_probe()),
+        plain_settings("idle"),
+    );
     let wrapper = ["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"].map(str::to_owned);
     let gateway = Gateway::with_file_in(&stage.programs, document, Some(&wrapper)).await?;
     let front = std::net::SocketAddr::from(([127, 0, 0, 1], port));

@@ -6,7 +6,7 @@ mod fragments;
 mod offences;
 mod shapes;
 
-use super::handshake::{RFC, SWITCH};
+use super::handshake::{RFC, SWITCH, and};
 use super::rows::{Row, row};
 use crate::harness::frames::{End, Frame};
 use crate::harness::recorder::Then;
@@ -33,10 +33,7 @@ pub(super) fn tunnel(clause: &'static str, name: impl Into<String>) -> Row {
 
 /// An open tunnel with an extension that the gateway does not know.
 fn extended(clause: &'static str, name: impl Into<String>) -> Row {
-    let offer = RFC.replace(
-        "Origin:",
-        "Sec-WebSocket-Extensions: x-odd; level=3\r\nOrigin:",
-    );
+    let offer = and("Sec-WebSocket-Extensions: x-odd; level=3");
     let choice = SWITCH.replace(
         "Sec-WebSocket-Protocol:",
         "Sec-WebSocket-Extensions: x-odd; level=3\r\nSec-WebSocket-Protocol:",

@@ -50,6 +50,11 @@ fn but(from: &str, to: &str) -> String {
     RFC.replace(from, to)
 }
 
+/// The RFC's handshake with these lines more.
+pub(super) fn and(lines: &str) -> String {
+    but("Origin:", &format!("{lines}\r\nOrigin:"))
+}
+
 fn good(clause: &'static str, name: &'static str, request: impl AsRef<[u8]>) -> Row {
     row(clause, name)
         .reply(SWITCH, Then::Echo)

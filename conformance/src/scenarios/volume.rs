@@ -25,39 +25,46 @@ const MIB: usize = 1024 * 1024;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        story(
-            "RFC 6455 10.4",
+        Scenario::story(
+            GROUP,
             "a frame of 64 MiB each way, in bounded memory",
+            "RFC 6455 10.4",
             large::frames,
         ),
-        story(
-            "RFC 6455 5.4",
+        Scenario::story(
+            GROUP,
             "a message of 64 MiB in fragments, between independent ends",
+            "RFC 6455 5.4",
             large::fragments,
         ),
-        story(
-            "RFC 6455 5.4",
+        Scenario::story(
+            GROUP,
             "fragments and cuts at random, read by an independent server",
+            "RFC 6455 5.4",
             oracle::fragments,
         ),
-        story(
-            "RFC 6455 7.1.5",
+        Scenario::story(
+            GROUP,
             "independent ends agree on code and reason, whoever closes",
+            "RFC 6455 7.1.5",
             oracle::closes,
         ),
-        story(
-            "RFC 6455 5.3",
+        Scenario::story(
+            GROUP,
             "the gateway's own frames have masking keys that nobody can foretell",
+            "RFC 6455 5.3",
             own_frames::keys,
         ),
-        story(
-            "design 5",
+        Scenario::story(
+            GROUP,
             "backends that do not read stop their clients",
+            "design 5",
             stalled::backends,
         ),
-        story(
-            "design 5",
+        Scenario::story(
+            GROUP,
             "clients that do not read stop their backends",
+            "design 5",
             stalled::clients,
         ),
         Scenario {
@@ -69,17 +76,6 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-fn story<F>(
-    clause: &'static str,
-    name: &'static str,
-    tell: impl Fn(Stage) -> F + 'static,
-) -> Scenario
-where
-    F: Future<Output = Result<Told>> + 'static,
-{
-    Scenario::story(GROUP, name, clause, tell)
-}
-
 /// A gateway before one backend.
 struct Relay {
     gateway: Gateway,
@@ -89,15 +85,12 @@ struct Relay {
 impl Relay {
     async fn open(stage: &Stage, backend: SocketAddr) -> Result<Self> {
         let port = free_port()?;
-        let document = Document::new()
-            .with("probes", "idle", idle_probe())
-            .with(
-                "backendHttpSettingsCollection",
-                "settings",
-                plain_settings("idle"),
-            )
-            .pool("pool", &[backend])
-            .http(port, "pool", "settings");
+        let document = Document::new().serve(
+            port,
+            &[backend],
+            ("idle", idle_probe()),
+            plain_settings("idle"),
+        );
         Ok(Self {
             gateway: Gateway::with_file(&stage.programs, document).await?,
             front: SocketAddr::from(([127, 0, 0, 1], port)),

@@ -84,15 +84,12 @@ fn server(
         let server = containers.start(image, |_| leaving()).await?;
         let port = free_port()?;
         let backend = SocketAddr::from((server.address, SERVER_PORT));
-        let document = Document::new()
-            .with("probes", "quick", quick_probe())
-            .with(
-                "backendHttpSettingsCollection",
-                "settings",
-                plain_settings("quick"),
-            )
-            .pool("pool", &[backend])
-            .http(port, "pool", "settings");
+        let document = Document::new().serve(
+            port,
+            &[backend],
+            ("quick", quick_probe()),
+            plain_settings("quick"),
+        );
         let front = Front {
             gateway: Gateway::with_file(&stage.programs, document).await?,
             containers,

@@ -75,15 +75,8 @@ fn says_all_are_down(answer: &Answer) -> Result<()> {
 
 pub(super) async fn empty_pool(stage: Stage) -> Result<Told> {
     let port = free_port()?;
-    let document = Document::new()
-        .with("probes", "quick", quick_probe())
-        .with(
-            "backendHttpSettingsCollection",
-            "settings",
-            plain_settings("quick"),
-        )
-        .pool("pool", &[])
-        .http(port, "pool", "settings");
+    let document =
+        Document::new().serve(port, &[], ("quick", quick_probe()), plain_settings("quick"));
     let _gateway = Gateway::with_file(&stage.programs, document).await?;
     let front = SocketAddr::from(([127, 0, 0, 1], port));
     let mut quickest = Duration::MAX;

@@ -143,10 +143,7 @@ impl Scene {
                 "root",
                 json!({ "data": stage.certificates.root }),
             )
-            .with("probes", "quick", probe)
-            .with("backendHttpSettingsCollection", "settings", settings)
-            .pool("pool", &members)
-            .http(port, "pool", "settings");
+            .serve(port, &members, ("quick", probe), settings);
         let gateway = Gateway::with_file(&stage.programs, document).await?;
         for member in members {
             wait_for_health(&gateway, member.port(), "Up", PATIENCE).await?;

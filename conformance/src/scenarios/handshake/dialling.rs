@@ -27,29 +27,25 @@ use crate::scenario::{Scenario, Stage, Told};
 
 pub(super) fn stories() -> Vec<Scenario> {
     vec![
-        story("RFC 6455 4.1 [4]", "nobody listens at the backend", nobody),
-        story(
-            "RFC 6455 4.1 [5]",
+        Scenario::story(
+            GROUP,
+            "nobody listens at the backend",
+            "RFC 6455 4.1 [4]",
+            nobody,
+        ),
+        Scenario::story(
+            GROUP,
             "the handshake with a TLS backend runs inside TLS",
+            "RFC 6455 4.1 [5]",
             inside_tls,
         ),
-        story(
-            "RFC 6455 4.1 [5]",
+        Scenario::story(
+            GROUP,
             "a backend whose certificate cannot be verified gets no handshake",
+            "RFC 6455 4.1 [5]",
             unverified,
         ),
     ]
-}
-
-fn story<F>(
-    clause: &'static str,
-    name: &'static str,
-    tell: impl Fn(Stage) -> F + 'static,
-) -> Scenario
-where
-    F: Future<Output = Result<Told>> + 'static,
-{
-    Scenario::story(GROUP, name, clause, tell)
 }
 
 async fn nobody(stage: Stage) -> Result<Told> {
@@ -152,11 +148,7 @@ fn tls_settings() -> serde_json::Value {
 fn document(settings: serde_json::Value, backend: u16, port: u16) -> Document {
     let mut probe = idle_probe();
     probe["protocol"] = settings["protocol"].clone();
-    Document::new()
-        .with("probes", "idle", probe)
-        .with("backendHttpSettingsCollection", "settings", settings)
-        .pool("pool", &[local(backend)])
-        .http(port, "pool", "settings")
+    Document::new().serve(port, &[local(backend)], ("idle", probe), settings)
 }
 
 /// A TLS backend that says under which name it was asked.
