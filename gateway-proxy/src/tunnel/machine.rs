@@ -7,37 +7,30 @@
 
 mod care;
 mod ending;
+mod failing;
 mod flow;
 mod look_after;
 mod pinger;
 mod queue;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_core::config::TunnelSettings;
-use gateway_core::websocket::{Direction, FrameError, encode_close};
+use gateway_core::websocket::{Direction, encode_close};
 
 use super::meter::TunnelMeter;
 use care::Care;
 use ending::End;
 pub(crate) use ending::{EndCause, Traffic, TunnelEnd};
+use failing::Offence;
 use flow::{Flow, Inlet, Outlet, Passage, Received};
+use waiting::Wait;
 
 /// The most bytes to be read at once. With a Close frame of ours behind them, what waits for a slow
 /// reader stays within 64 KiB.
 pub(super) const READ_LIMIT: usize = 64 * 1024 - 256;
-
-/// How long a closing handshake may take once both sides have said Close, or once we have refused
-/// a peer's frames, before TCP is ended without the peers.
-const CLOSE_TIME: Duration = Duration::from_secs(10);
-/// How long a peer that sends good frames may take to answer the Close that the other peer's bad ones
-/// called for. Until then what it says still passes.
-const ANSWER_TIME: Duration = Duration::from_secs(1);
-/// How long peers may take to answer the FIN of a tunnel that is cut.
-const CUT_TIME: Duration = Duration::from_secs(1);
-/// How long the bytes before a reset may wait for their reader.
-const RESET_TIME: Duration = Duration::from_secs(30);
 
 /// One end of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,31 +50,6 @@ impl Side {
         match self {
             Self::Client => Self::Backend,
             Self::Backend => Self::Client,
-        }
-    }
-}
-
-/// What a tunnel waits for under a time limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// The answer to the Close that the other peer's bad frames called for.
-    Answer,
-    /// The closing handshake's last steps.
-    Close,
-    /// The reader of the bytes before a reset.
-    Reset,
-    /// The FINs of a tunnel that is cut.
-    Cut,
-}
-
-impl Wait {
-    /// How long it may take.
-    pub(super) fn limit(self) -> Duration {
-        match self {
-            Self::Answer => ANSWER_TIME,
-            Self::Close => CLOSE_TIME,
-            Self::Reset => RESET_TIME,
-            Self::Cut => CUT_TIME,
         }
     }
 }
@@ -122,26 +90,6 @@ enum Phase {
     Cut,
     /// Nothing more to do.
     Over,
-}
-
-/// What was refused, and of whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Offence {
-    by: Side,
-    error: FrameError,
-}
-
-impl Offence {
-    /// What `to` is told of it. Good frames that were too many or too long are the offender's business
-    /// alone; that it goes is the other one's.
-    fn close(self, to: Side, mask: [u8; 4]) -> CloseOrder<'static> {
-        let (code, reason) = match self.error.is_limit() {
-            true if to == self.by => (self.error.close_code(), "more than is allowed here"),
-            true => (1001, "the peer sent more than is allowed here"),
-            false => (self.error.close_code(), "invalid framing"),
-        };
-        CloseOrder { code, reason, mask }
-    }
 }
 
 /// A tunnel's state.
@@ -257,33 +205,6 @@ impl Machine {
         (flow, passage)
     }
 
-    /// Section 7.1.7: fails the connection, for what a peer sent is no frame, or more than is allowed.
-    /// Both ends hear of it, at a frame's boundary.
-    fn fail(&mut self, offence: Offence) {
-        if matches!(self.phase, Phase::Failing(_)) {
-            return self.say_refusal();
-        }
-        self.phase = Phase::Failing(offence);
-        let told = offence.by.other();
-        let answers = self.flow(told);
-        if answers.inlet != Inlet::Open || answers.has_closed() {
-            return self.say_refusal();
-        }
-        // The offender's Close comes behind what is on its way to it.
-        let frame = offence.close(told, self.mask).frame(told);
-        self.flow_mut(offence.by).close_outlet(frame);
-    }
-
-    /// Tells both ends why the tunnel fails, at once.
-    fn say_refusal(&mut self) {
-        if let Phase::Failing(offence) = self.phase {
-            for to in Side::BOTH {
-                let frame = offence.close(to, self.mask).frame(to);
-                self.flow_mut(to.other()).close_outlet(frame);
-            }
-        }
-    }
-
     /// Keeps what could not be written to `to` at once.
     pub(super) fn keep(&mut self, to: Side, unwritten: &[u8]) {
         self.flow_mut(to.other()).keep(unwritten);
@@ -314,24 +235,19 @@ impl Machine {
             return self.lost(side);
         }
         self.note(End::of(side, EndCause::Fin));
-        self.answers_no_more();
+        self.say_refusal();
         self.flow_mut(side).end(Inlet::Ended);
     }
 
     /// `side`'s stream broke: a reset, a dead peer, TLS cut short.
     pub(super) fn lost(&mut self, side: Side) {
         self.note(End::of(side, EndCause::Reset));
-        self.answers_no_more();
+        self.say_refusal();
         let orderly = self.phase != Phase::Open || self.flow(side).has_closed();
         let inlet = if orderly { Inlet::Ended } else { Inlet::Lost };
         self.flow_mut(side).end(inlet);
         // Nobody is there to take these.
         self.flow_mut(side.other()).break_outlet();
-    }
-
-    /// Nobody is left who would answer the Close that bad frames called for.
-    fn answers_no_more(&mut self) {
-        self.say_refusal();
     }
 
     /// Writing to `to` failed: its peer is gone, but may have left bytes behind that are unread.
@@ -424,65 +340,6 @@ impl Machine {
         self.phase = Phase::Cut;
         self.from_client.queue.clear();
         self.from_backend.queue.clear();
-    }
-
-    /// When the next thing is due, as far as is known `now`; [`Self::tick`] does it. A limit starts when
-    /// this first sees that it is waited for.
-    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let wait = self.wait();
-        if self.waiting.map(|(wait, _)| wait) != wait {
-            self.waiting = wait.map(|wait| (wait, now + wait.limit()));
-        }
-        let waits_until = self.waiting.map(|(_, until)| until);
-        waits_until.into_iter().chain(self.looks_at()).min()
-    }
-
-    /// Does what is due `now`; `random` fills bytes that nobody can foretell. Says whether anything has
-    /// changed.
-    pub(super) fn tick(&mut self, now: Instant, random: &mut dyn FnMut(&mut [u8])) -> bool {
-        self.deadline(now);
-        match self.waiting {
-            Some((wait, until)) if until <= now => {
-                self.expired(wait);
-                true
-            }
-            Some(_) | None => self.look_after(now, random),
-        }
-    }
-
-    /// What the tunnel waits for under a limit, if it does. The limit starts when this changes.
-    fn wait(&self) -> Option<Wait> {
-        let lost = |flow: &Flow| flow.inlet == Inlet::Lost;
-        match self.phase {
-            Phase::Over => None,
-            Phase::Cut => Some(Wait::Cut),
-            Phase::Failing(_) if self.awaits_answer() => Some(Wait::Answer),
-            Phase::Failing(_) | Phase::Closing => Some(Wait::Close),
-            _ if lost(&self.from_client) || lost(&self.from_backend) => Some(Wait::Reset),
-            _ if self.from_client.has_closed() && self.from_backend.has_closed() => {
-                Some(Wait::Close)
-            }
-            Phase::Open | Phase::Draining => None,
-        }
-    }
-
-    /// Whether an offender is still to hear what the other peer answers.
-    fn awaits_answer(&self) -> bool {
-        let open = |flow: &Flow| flow.outlet == Outlet::Open;
-        open(&self.from_client) || open(&self.from_backend)
-    }
-
-    /// The limit of [`Self::wait`] has passed.
-    fn expired(&mut self, wait: Wait) {
-        match wait {
-            Wait::Answer => self.say_refusal(),
-            Wait::Close => self.cut(),
-            Wait::Reset => {
-                self.abrupt = [true; 2];
-                self.phase = Phase::Over;
-            }
-            Wait::Cut => self.phase = Phase::Over,
-        }
     }
 
     /// Whether the connection to `side` is to be reset when the tunnel is over.
