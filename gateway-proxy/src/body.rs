@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::client_io::Timer;
 use crate::exchange::Exchange;
+use crate::timer::Timer;
 use crate::upstream::Lease;
 use crate::upstream::expect::Gate;
 
@@ -179,7 +179,6 @@ impl Body for RequestBody {
 }
 
 /// An answer's body on its way to a client.
-#[allow(clippy::large_enum_variant)] // hyper keeps it in place; a box would cost an allocation each
 pub(crate) enum ResponseBody {
     /// Of the gateway's own making, or none.
     Full(Option<Bytes>),

@@ -1,46 +1,39 @@
-//! One client's connection: hyper's server on it, its deadlines, its end.
+//! One client's connection: who it is, hyper's server on it, and what becomes of it.
+
+mod closing;
+mod driver;
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{self, Poll, ready};
-use std::time::{Duration, Instant};
+use std::task::{self, Poll};
+use std::time::Instant;
 
 use gateway_core::config::Limits;
 use gateway_core::snapshot::{EndpointId, Snapshot};
 use http::{HeaderValue, Request, StatusCode};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::access_log::TunnelNews;
 use crate::body::{RequestBody, Upload};
-use crate::client_io::{ClientIo, ClientStream, Interim, Phase, Timer, Watch};
-use crate::error::{self, ProxyError, Side};
+use crate::client_io::{ClientIo, ClientStream, Interim, Watch};
+use crate::error::ProxyError;
 use crate::forwarded_headers::client_value;
 use crate::limits::ConnectionPermit;
 use crate::listener::EndpointDrain;
 use crate::proxy_protocol::{self, ProxyProtocolError};
 use crate::serve::serve;
+use crate::timer::Timer;
 use crate::tls::TlsAcceptError;
 use crate::upgrade::PendingTunnel;
 use crate::upstream::expect::Opener;
 use crate::view::View;
 use crate::worker::Worker;
-
-/// What the client may still send after our last word, and how long: closing at once would reset
-/// the connection, and take the answer from it (RFC 9112 section 9.6).
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
-/// A fresh connection that drains may still bring its first request this long.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-
-/// What a client is told that did not bring its request's head.
-const HEAD_TIMEOUT: &str = "the request's head did not arrive in time";
+use closing::close;
+use driver::{Driver, Ended};
 
 /// What the requests of one connection share.
 pub(crate) struct Context {
@@ -185,25 +178,6 @@ enum BreakOff {
     TakenOut,
 }
 
-/// How hyper's part of a connection ended.
-enum Ended {
-    /// As HTTP wants it, or the client left.
-    Closed,
-    /// With a broken request or a broken answer.
-    Broken,
-    /// A head did not come in time.
-    HeadTimeout,
-    /// No next request came in time, or there is to be none.
-    Idle,
-    /// Another client wants the place, and no next request has come.
-    MakesRoom,
-    /// Inside an exchange, whose answer may have begun.
-    BrokenOff {
-        /// Whether something of the answer may have been sent.
-        answered: bool,
-    },
-}
-
 /// Finds out who a fresh connection is, by a PROXY header and TLS where its endpoint wants them, and
 /// serves it. Both have the time that a head has.
 pub(crate) async fn welcome(
@@ -282,14 +256,7 @@ async fn serve_connection(stream: ClientStream, context: Context) {
         server.max_headers(limits.max_request_headers);
     }
     let mut connection = server.serve_connection(TokioIo::new(io), service);
-    let mut driver = Driver {
-        context: &context,
-        limits: &limits,
-        timer: Timer::default(),
-        drained: Box::pin(context.drain.wait()),
-        drains_since: None,
-        registered: false,
-    };
+    let mut driver = Driver::new(&context, &limits, context.drain.wait());
     let ended = std::future::poll_fn(|cx| driver.poll(cx, &mut connection)).await;
     let parts = connection.into_parts();
     let io = parts.io.into_inner();
@@ -318,137 +285,3 @@ const HYPER_MAX_HEADERS: usize = 100;
 
 /// The smallest buffer that hyper takes.
 const MIN_BUFFER: usize = 8192;
-
-/// Polls hyper, and cuts what is late.
-struct Driver<'a, D> {
-    context: &'a Rc<Context>,
-    limits: &'a Limits,
-    timer: Timer,
-    drained: Pin<Box<D>>,
-    drains_since: Option<Instant>,
-    registered: bool,
-}
-
-impl<D: Future<Output = ()>> Driver<'_, D> {
-    fn poll<C>(&mut self, cx: &mut task::Context<'_>, connection: &mut C) -> Poll<Ended>
-    where
-        C: Future<Output = hyper::Result<()>> + Unpin,
-    {
-        if !self.registered {
-            self.registered = true;
-            self.context.interim.wakes(cx.waker());
-        }
-        if let Poll::Ready(result) = Pin::new(connection).poll(cx) {
-            return Poll::Ready(match result {
-                Ok(()) => Ended::Closed,
-                Err(error) => {
-                    // A head that hyper refused by itself never became a request.
-                    if error.is_parse() {
-                        self.context.worker.metrics().failed(Side::Client);
-                    }
-                    Ended::Broken
-                }
-            });
-        }
-        if self.context.watch.makes_room() {
-            return Poll::Ready(Ended::MakesRoom);
-        }
-        if self.drains_since.is_none() && self.drained.as_mut().poll(cx).is_ready() {
-            self.drains_since = Some(Instant::now());
-        }
-        let watch = &self.context.watch;
-        let stalled = watch
-            .blocked_since()
-            .map(|since| since + self.limits.request_body_timeout);
-        let taken_out = self.context.cut_at.get();
-        let deadlines = [self.next_request_due(), stalled, taken_out];
-        let first = deadlines.into_iter().flatten().min();
-        ready!(self.timer.poll_at(cx, first));
-        let now = Instant::now();
-        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|due| due <= now);
-        Poll::Ready(if is_due(stalled) {
-            self.break_off(BreakOff::Stalled)
-        } else if is_due(taken_out) {
-            self.break_off(BreakOff::TakenOut)
-        } else if watch.phase() == Phase::Head && self.drains_since.is_none() {
-            self.context.worker.metrics().failed(Side::Client);
-            Ended::HeadTimeout
-        } else {
-            Ended::Idle
-        })
-    }
-
-    /// Until when the next request, or the rest of its head, may come; `None` inside an exchange.
-    fn next_request_due(&self) -> Option<Instant> {
-        let watch = &self.context.watch;
-        let due = watch.deadline(
-            self.limits.request_head_timeout,
-            self.limits.keep_alive_timeout,
-        )?;
-        let Some(since) = self.drains_since else {
-            return Some(due);
-        };
-        let grace = if watch.has_served() && watch.phase() == Phase::Waiting {
-            Duration::ZERO
-        } else {
-            FIRST_REQUEST_GRACE
-        };
-        Some(due.min(since + grace))
-    }
-
-    fn break_off(&self, why: BreakOff) -> Ended {
-        self.context.breaks_off.set(Some(why));
-        let answered = why == BreakOff::Stalled || self.context.watch.phase() != Phase::Busy;
-        Ended::BrokenOff { answered }
-    }
-}
-
-/// Says the last word and closes in a way that lets the client hear it.
-async fn close(io: ClientIo, ended: Ended, reset: bool) {
-    let quiet = io.is_quiet();
-    let client_ended = io.has_ended();
-    let mut stream = io.into_stream();
-    if reset || matches!(ended, Ended::BrokenOff { answered: true }) {
-        // An HTTP/1.0 client takes a FIN for the end of its answer.
-        let _ = socket2::SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
-        return;
-    }
-    let last_word = match ended {
-        Ended::HeadTimeout if quiet => last_word(StatusCode::REQUEST_TIMEOUT, HEAD_TIMEOUT),
-        Ended::BrokenOff { .. } if quiet => {
-            last_word(StatusCode::SERVICE_UNAVAILABLE, error::TAKEN_OUT)
-        }
-        Ended::HeadTimeout
-        | Ended::BrokenOff { .. }
-        | Ended::Closed
-        | Ended::Broken
-        | Ended::Idle
-        | Ended::MakesRoom => String::new(),
-    };
-    // The client has had its answers long ago, and somebody waits.
-    let lingers = !client_ended && !matches!(ended, Ended::MakesRoom);
-    let closing = async {
-        stream.write_all(last_word.as_bytes()).await?;
-        stream.shutdown().await?;
-        let mut left = LINGER_BYTES;
-        let mut scratch = [0; 4096];
-        while lingers && left > 0 {
-            match stream.read(&mut scratch).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
-        std::io::Result::Ok(())
-    };
-    // Whatever goes wrong here, the connection is over.
-    let _ = tokio::time::timeout(LINGER_TIME, closing).await;
-}
-
-/// An answer that hyper has no part in.
-fn last_word(status: StatusCode, reason: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{reason}\n",
-        reason.len() + 1
-    )
-}

@@ -25,6 +25,7 @@ mod refusal;
 mod request_head;
 mod respond;
 mod serve;
+mod timer;
 mod tls;
 mod tunnel;
 mod tunnel_control;

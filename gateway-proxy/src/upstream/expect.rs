@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::client_io::Timer;
+use crate::timer::Timer;
 
 /// A backend that says neither 100 nor anything else is sent the body after this: it may not know
 /// `Expect` at all.
