@@ -12,7 +12,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
 use crate::certificates::{CertificateError, platform_roots};
-pub use server_name::{NameCheck, live_server_name, probe_server_name};
+pub use server_name::live_server_name;
+pub(crate) use server_name::{NameCheck, probe_server_name};
 use verifier::BackendVerifier;
 
 /// How a backend's certificate is judged. Equal ones give equal configurations.

@@ -15,7 +15,7 @@ use gateway_core::config::{Certificate, CertificateSource, Secret, TrustedRoot};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-pub use roots::platform_roots;
+pub(crate) use roots::platform_roots;
 
 /// The most that a certificate's source may hold, in bytes. Application Gateway's own limit is
 /// 16 KB; bundles of trusted roots are larger.
@@ -144,7 +144,7 @@ pub(crate) fn read_root(root: &TrustedRoot) -> Result<Arc<[u8]>, CertificateErro
 }
 
 /// The certificates in `bytes`, DER or PEM, one or more; each can be a trust anchor.
-pub fn parse_roots(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(crate) fn parse_roots(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     check_size(bytes, MAX_SOURCE_BYTES)?;
     roots::parse(bytes)
 }

@@ -70,9 +70,4 @@ impl HostPattern {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether it holds `*` or `?`.
-    pub fn has_wildcard(&self) -> bool {
-        self.0.contains(['*', '?'])
-    }
 }

@@ -34,7 +34,7 @@ pub fn live_server_name(
 /// A probe without a host name of its own has only the member's address to go by. Where live
 /// traffic goes by that address too, it is verified; where each client names the host, no name is
 /// known beforehand, and only the chain can be judged.
-pub fn probe_server_name(
+pub(crate) fn probe_server_name(
     settings: &HttpSettings,
     target: &Target,
     probe_name: Option<&str>,
@@ -55,7 +55,7 @@ pub fn probe_server_name(
 
 /// Whether a probe knows the name that a certificate must bear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameCheck {
+pub(crate) enum NameCheck {
     /// It does; judged as the settings say.
     Verified,
     /// Clients name the host: only the chain is judged.

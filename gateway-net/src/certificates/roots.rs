@@ -47,7 +47,7 @@ fn der(mut bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateErro
 
 /// The roots that this machine trusts, read once when they are first needed. A failure is not kept:
 /// the next call looks again.
-pub fn platform_roots() -> Result<Arc<RootCertStore>, CertificateError> {
+pub(crate) fn platform_roots() -> Result<Arc<RootCertStore>, CertificateError> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     if let Some(roots) = ROOTS.get() {
         return Ok(Arc::clone(roots));
