@@ -136,7 +136,10 @@ pub(crate) fn free_port() -> Result<u16> {
 }
 
 /// Between two looks at a state that is waited for.
-#[allow(clippy::disallowed_methods)] // Always inside a loop that ends by the state or a deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pause between two looks at a state"
+)]
 pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }

@@ -35,7 +35,10 @@ fn gateways(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-#[allow(clippy::disallowed_methods)] // Always inside a loop that ends by the state or a deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pause between two looks at a state"
+)]
 fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {

@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_target_serves_since_it_was_first_looked_at_or_came_back() {
-        #[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+        #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let cell = HealthCell::new(1);

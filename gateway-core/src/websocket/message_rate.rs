@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     /// Some time; which does not matter.
-    #[allow(clippy::disallowed_methods)]
+    #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
     fn start() -> Instant {
         Instant::now()
     }

@@ -11,7 +11,7 @@ pub(super) fn looks_like_pem(bytes: &[u8]) -> bool {
 }
 
 /// Certificates and keys of `text`. Sections of other kinds are passed over.
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 pub(super) fn chain_and_key(text: &[u8]) -> Result<Found, CertificateError> {
     // Both forms of encryption: PKCS #8's own section, and OpenSSL's old header (RFC 1421).
     if contains(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
@@ -44,7 +44,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 // The crate's errors quote lines of the text: not shown, since they may be a key's.
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 fn malformed(error: rustls_pki_types::pem::Error) -> CertificateError {
     use rustls_pki_types::pem::Error;
     let reason = match error {

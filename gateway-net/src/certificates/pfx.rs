@@ -28,7 +28,7 @@ pub(super) fn chain_and_key(data: &[u8], password: &[u8]) -> Result<Found, Certi
     })
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 fn why(error: Error) -> CertificateError {
     match error {
         // A PFX without a MAC fails in its padding instead, or as nonsense after it.

@@ -14,7 +14,7 @@ const MAX_NAMES: usize = 5;
 const MAX_NAME_CHARS: usize = 100;
 
 /// Why the handshake that ended with `error` failed: "the certificate expired on 2026-01-31 ..."
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 pub fn tls_reason(error: &io::Error) -> String {
     let Some(tls) = error
         .get_ref()
@@ -42,7 +42,7 @@ pub fn tls_reason(error: &io::Error) -> String {
     }
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 fn certificate_reason(error: &CertificateError) -> String {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => {

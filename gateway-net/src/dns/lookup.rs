@@ -109,7 +109,7 @@ async fn ask(resolver: &TokioResolver, name: &str, family: RecordType) -> Result
     })
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 fn reason(error: &NetError) -> String {
     match error {
         NetError::Timeout => "no name server answers".to_owned(),

@@ -54,7 +54,7 @@ pub(crate) fn exchange_failure(error: &hyper::Error) -> ProbeFailure {
 }
 
 /// What a read or a write of an exchange came to.
-#[allow(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum")]
 pub(crate) fn io_failure(error: &io::Error) -> ProbeFailure {
     if error
         .get_ref()

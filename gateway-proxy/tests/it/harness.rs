@@ -398,7 +398,7 @@ impl Peer {
 }
 
 /// Waits for `state`, since it need not come about at once.
-#[allow(clippy::disallowed_methods, reason = "the pause between two looks")]
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub(crate) fn eventually(what: &str, state: impl Fn() -> bool) {
     let start = Instant::now();
     while !state() {

@@ -355,7 +355,7 @@ fn an_oversize_head_is_431() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "slowness is what this is about")]
+#[expect(clippy::disallowed_methods, reason = "slowness is what this is about")]
 fn a_head_byte_by_byte_is_cut_off_at_the_head_timeout() {
     let backend = Backend::ok();
     let gateway = Gateway::start_with(&[backend.address], |config| {

@@ -276,7 +276,7 @@ fn a_client_that_does_not_take_its_answer_is_cut_off() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "slowness is what this is about")]
+#[expect(clippy::disallowed_methods, reason = "slowness is what this is about")]
 fn a_client_that_takes_its_answer_slowly_gets_it_whole() {
     const LENGTH: usize = 1024 * 1024;
     let backend = Backend::start(|mut peer| {

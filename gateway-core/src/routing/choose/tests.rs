@@ -64,7 +64,7 @@ fn backend(min_servers: usize, members: &[(Health, u16)]) -> Backend {
 /// Any moment is as good as any other.
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
-    #[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+    #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
     *START.get_or_init(Instant::now)
 }
 

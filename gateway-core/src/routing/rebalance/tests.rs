@@ -29,7 +29,7 @@ fn step(holdings: &[Holding], threshold: u32) -> Step {
 /// Any moment is as good as any other.
 fn start() -> Instant {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    #[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+    #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
     *START.get_or_init(Instant::now)
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Only differences matter.
-#[allow(clippy::disallowed_methods, reason = "a moment to count from")]
+#[expect(clippy::disallowed_methods, reason = "a moment to count from")]
 fn some_instant() -> Instant {
     Instant::now()
 }
