@@ -45,11 +45,14 @@ struct Options {
     #[arg(long, default_value_t = 200)]
     changes: usize,
     /// Measure nothing but that
-    #[arg(long)]
+    #[arg(long, group = "only")]
     only_changes: bool,
     /// Measure nothing but what it costs to follow WebSockets' frames
-    #[arg(long, conflicts_with = "only_changes")]
+    #[arg(long, group = "only")]
     only_frames: bool,
+    /// Measure nothing but the memory of idle tunnels
+    #[arg(long, group = "only")]
+    only_idle: bool,
     /// Leave docs/benchmarks.md as it is
     #[arg(long)]
     print_only: bool,
@@ -65,35 +68,43 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let name = "cargo xtask bench".to_owned();
     let options = Options::parse_from(std::iter::once(&name).chain(arguments));
     let (tools, gateway) = build(&options)?;
-    if !options.only_changes && !options.only_frames {
-        side_by_side(&options, &tools, &gateway)?;
-    }
-    if !options.only_changes {
-        let table = frames::measure(&options, &tools, &gateway, &Cores::of_this_machine())?;
+    let cores = Cores::of_this_machine();
+    let tell = |name: &str, table: &str| {
         println!("\n{table}");
-        if !options.print_only {
-            table::write("frames", &table)?;
+        match options.print_only {
+            true => Ok(()),
+            false => table::write(name, table),
         }
+    };
+    let all = !options.only_changes && !options.only_frames && !options.only_idle;
+    if all {
+        tell("bench", &side_by_side(&options, &tools, &gateway, &cores)?)?;
     }
-    if options.changes > 0 && !options.only_frames {
-        let table = changes::measure(&gateway, &tools.backend, options.changes)?;
-        println!("\n{table}");
-        if !options.print_only {
-            table::write("changes", &table)?;
-        }
+    if options.tunnels > 0 && (all || options.only_idle) {
+        tell("idle", &idle(options.tunnels, &tools, &gateway, &cores)?)?;
+    }
+    if all || options.only_frames {
+        tell(
+            "frames",
+            &frames::measure(&options, &tools, &gateway, &cores)?,
+        )?;
+    }
+    if options.changes > 0 && (all || options.only_changes) {
+        tell(
+            "changes",
+            &changes::measure(&gateway, &tools.backend, options.changes)?,
+        )?;
     }
     Ok(())
 }
 
-/// The gateway and its peers, by turns.
-fn side_by_side(options: &Options, tools: &Tools, gateway: &Path) -> Result<()> {
-    let kinds = available()?;
-    let cores = Cores::of_this_machine();
-    let backend = start_backend(tools, &cores)?;
-    let proxies: Vec<Proxy> = kinds
-        .iter()
+/// The gateway and its peers, by turns; the table as Markdown.
+fn side_by_side(options: &Options, tools: &Tools, gateway: &Path, cores: &Cores) -> Result<String> {
+    let backend = start_backend(tools, cores)?;
+    let proxies: Vec<Proxy> = available()?
+        .into_iter()
         .map(|kind| {
-            let proxy = Proxy::start(*kind, gateway, backend.port, &cores);
+            let proxy = Proxy::start(kind, gateway, backend.port, cores);
             proxy.with_context(|| format!("{} does not start", kind.name()))
         })
         .collect::<Result<_>>()?;
@@ -103,9 +114,9 @@ fn side_by_side(options: &Options, tools: &Tools, gateway: &Path) -> Result<()> 
         .collect();
     for round in 0..=options.rounds {
         for (proxy, figures) in proxies.iter().zip(&mut figures) {
-            let http = load::http(proxy, options, &cores)?;
-            let bodies = load::bodies(proxy, options, &cores)?;
-            let websocket = load::websocket(proxy, &tools.websocket_load, 128, options, &cores)?;
+            let http = load::http(proxy, options, cores)?;
+            let bodies = load::bodies(proxy, options, cores)?;
+            let websocket = load::websocket(proxy, &tools.websocket_load, 128, options, cores)?;
             // The first round warms up caches and connections.
             if round > 0 {
                 report(round, &proxy.label, [&http, &bodies, &websocket]);
@@ -115,28 +126,37 @@ fn side_by_side(options: &Options, tools: &Tools, gateway: &Path) -> Result<()> 
             }
         }
     }
-    drop(proxies);
-    if options.tunnels > 0 {
-        let pem = certificate()?;
-        for (kind, figures) in kinds.iter().zip(&mut figures) {
-            // A new process each time: what a load has left on the heap would be used again for
-            // nothing.
-            let idle = |pem: Option<&Path>| {
-                let proxy = Proxy::start_with(*kind, pem, gateway, backend.port, &cores)?;
-                load::idle(&proxy, &tools.websocket_load, pem, options.tunnels, &cores)
-            };
-            let (plain, tls) = (idle(None)?, idle(Some(&pem))?);
-            let label = &figures.label;
-            println!("{label:<16} {plain:.2} KiB per idle tunnel, {tls:.2} KiB with TLS");
-            (figures.idle, figures.idle_tls) = (Some(plain), Some(tls));
-        }
+    let (rounds, seconds) = (options.rounds, options.seconds);
+    let what = format!(
+        "{rounds} rounds of {seconds} s, {} connections; {}",
+        options.connections,
+        cores.describe(),
+    );
+    Ok(table::render(&what, &figures))
+}
+
+/// The memory of idle tunnels, in the clear and with clients under TLS; the table as Markdown.
+fn idle(tunnels: u32, tools: &Tools, gateway: &Path, cores: &Cores) -> Result<String> {
+    let backend = start_backend(tools, cores)?;
+    let pem = certificate()?;
+    let mut figures = Vec::new();
+    for kind in available()? {
+        // A new process each time: what a load has left on the heap would be used again for nothing.
+        let idle = |pem: Option<&Path>| {
+            let proxy = Proxy::start_with(kind, pem, gateway, backend.port, cores)?;
+            let kib = load::idle(&proxy, &tools.websocket_load, pem, tunnels, cores)?;
+            println!("{:<16} {kib:.2} KiB, TLS: {}", proxy.label, pem.is_some());
+            Ok::<_, anyhow::Error>((proxy.label.clone(), kib))
+        };
+        let ((label, plain), (_, tls)) = (idle(None)?, idle(Some(&pem))?);
+        figures.push(Figures {
+            idle: Some(plain),
+            idle_tls: Some(tls),
+            ..Figures::of(&label)
+        });
     }
-    let table = table::render(&figures, options, &cores);
-    println!("\n{table}");
-    if !options.print_only {
-        table::write("bench", &table)?;
-    }
-    Ok(())
+    let what = format!("{tunnels} tunnels");
+    Ok(table::render(&what, &figures))
 }
 
 /// A file with a certificate for `localhost` and its key.

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
-use super::Options;
-use super::cores::Cores;
 use super::load::{Figures, Sample};
 use crate::shell::root;
 
@@ -72,13 +70,8 @@ const ROWS: [Row; 11] = [
         true,
         2,
     ),
-    row("idle tunnel: resident memory, KiB", |f| f.idle, true, 2),
-    row(
-        "idle tunnel, TLS to clients: resident memory, KiB",
-        |f| f.idle_tls,
-        true,
-        2,
-    ),
+    row("resident memory of each, KiB", |f| f.idle, true, 2),
+    row("the same, TLS to clients", |f| f.idle_tls, true, 2),
 ];
 
 const fn row(
@@ -101,16 +94,9 @@ fn median(samples: &[Sample], value: fn(&Sample) -> f64) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// The table as Markdown. The first figures are the gateway's.
-pub(super) fn render(figures: &[Figures], options: &Options, cores: &Cores) -> String {
-    let mut text = format!(
-        "{} rounds of {} s, {} connections, {} idle tunnels; {}.\n\n",
-        options.rounds,
-        options.seconds,
-        options.connections,
-        options.tunnels,
-        cores.describe(),
-    );
+/// The table as Markdown, under a line that says what was done. The first figures are the gateway's.
+pub(super) fn render(what: &str, figures: &[Figures]) -> String {
+    let mut text = format!("{what}.\n\n");
     let labels: Vec<&str> = figures
         .iter()
         .map(|figures| figures.label.as_str())
