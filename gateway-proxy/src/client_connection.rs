@@ -17,7 +17,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::access_log::TunnelNews;
 use crate::body::{RequestBody, Upload};
 use crate::client_io::{ClientIo, ClientStream, Interim, Watch};
 use crate::error::ProxyError;
@@ -262,18 +261,14 @@ async fn serve_connection(stream: ClientStream, context: Context) {
     let io = parts.io.into_inner();
     match (context.tunnel.take(), &ended) {
         (Some(tunnel), Ended::Closed) => {
-            let worker = &context.worker;
-            tunnel.counts.of(worker.index).opened.add(1);
-            let identity = Arc::clone(&tunnel.about.identity);
             let (client, backend) = (io.into_stream().into(), tunnel.backend.into());
-            let id = worker.tunnels.open(
+            context.worker.tunnels.open(
                 client,
                 &parts.read_buf,
                 backend,
                 &tunnel.backend_first,
                 tunnel.about,
             );
-            worker.log_tunnel(id, identity, TunnelNews::Open);
         }
         _ => close(io, ended, context.reset.get()).await,
     }

@@ -24,6 +24,7 @@ use http::request;
 pub(crate) use kept::{Gates, PublishedGates};
 pub(crate) use seats::{Seat, Seats};
 
+use crate::limits::ConnectionPermit;
 use crate::refusal::HandshakeRefusal;
 use crate::tunnel::{ClientPermit, TunnelsByClient};
 
@@ -80,24 +81,29 @@ pub(crate) fn judge(
 /// What one listener has open, and how many handshakes it has let through lately.
 #[derive(Debug)]
 pub(crate) struct ListenerGate {
-    seats: Arc<Seats>,
+    seats: Seats,
     clients: Arc<TunnelsByClient>,
     rate: Rate,
 }
 
-/// A tunnel's part of what is limited at its listener.
+/// A tunnel's part of what is limited at its listener: one of its seats, and a share of its client's.
 #[derive(Debug)]
 pub(crate) struct ListenerShare {
     /// Keeps the listener's counts while no rule leads from it.
-    _gate: Arc<ListenerGate>,
-    _seat: Seat,
-    _client: Option<ClientPermit>,
+    gate: Arc<ListenerGate>,
+    _client: Option<Box<ClientPermit>>,
+}
+
+impl Drop for ListenerShare {
+    fn drop(&mut self) {
+        self.gate.seats.give_back();
+    }
 }
 
 impl ListenerGate {
     fn new(start: Instant) -> Self {
         Self {
-            seats: Arc::default(),
+            seats: Seats::default(),
             clients: Arc::default(),
             rate: Rate::new(start),
         }
@@ -112,13 +118,15 @@ impl ListenerGate {
         let listener = &route.web_socket;
         let client = listener.max_connections_per_client.map(|most| {
             let permit = self.clients.admit(client, most);
-            permit.ok_or(HandshakeRefusal::ListenerClientTunnels)
+            let permit = permit.ok_or(HandshakeRefusal::ListenerClientTunnels);
+            permit.map(Box::new)
         });
         let client = client.transpose()?;
-        let seat = self.seats.take(listener.max_connections);
+        if !self.seats.try_take(listener.max_connections) {
+            return Err(HandshakeRefusal::ListenerTunnels);
+        }
         Ok(ListenerShare {
-            _gate: Arc::clone(self),
-            _seat: seat.ok_or(HandshakeRefusal::ListenerTunnels)?,
+            gate: Arc::clone(self),
             _client: client,
         })
     }
@@ -203,13 +211,16 @@ impl Rate {
 }
 
 /// What a tunnel holds of what is limited, from its handshake to its end; dropping it gives it back.
+/// Small, since idle tunnels come in tens of thousands: what most of them have not is boxed.
 #[derive(Debug)]
 pub(crate) struct TunnelShare {
     /// Of `limits.maxTunnelsPerClient`, where there is one.
-    pub(crate) _client: Option<ClientPermit>,
+    pub(crate) _client: Option<Box<ClientPermit>>,
     pub(crate) _listener: ListenerShare,
     /// `None` until a target is chosen.
     pub(crate) target: Option<Seat>,
+    /// Of `maxConnections`, which the client's connection had; `None` until that ends.
+    pub(crate) _connection: Option<ConnectionPermit>,
 }
 
 #[cfg(test)]

@@ -23,4 +23,4 @@ pub(crate) use meter::{DirectionMeter, KINDS, ROUND_TRIPS, SIZES, TunnelMeter};
 pub(crate) use per_client::{ClientPermit, TunnelsByClient};
 pub use set::pace::Pace;
 pub(crate) use set::{TunnelFilter, TunnelSet};
-pub(crate) use state::{Asked, TunnelIdentity, TunnelState};
+pub(crate) use state::{Asked, TunnelIdentity};

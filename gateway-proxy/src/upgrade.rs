@@ -13,14 +13,12 @@ use http::{Response, Version, header, request};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use crate::access_log::TunnelNews;
 use crate::body::ResponseBody;
 use crate::client_connection::Context;
 use crate::error::ProxyError;
 use crate::exchange::Exchange;
 use crate::forwarded_headers;
 use crate::gate::{self, TunnelShare, Verdict};
-use crate::metrics::TunnelCells;
 use crate::refusal::HandshakeRefusal;
 use crate::tunnel::{Asked, TunnelAbout, TunnelIdentity};
 use crate::upstream::{BackendIo, Lease};
@@ -32,8 +30,6 @@ pub(crate) struct PendingTunnel {
     /// What came behind the backend's head.
     pub(crate) backend_first: Vec<u8>,
     pub(crate) about: TunnelAbout,
-    /// Where it is counted.
-    pub(crate) counts: Arc<TunnelCells>,
 }
 
 /// A good attempt at a WebSocket that has taken its share of what is limited.
@@ -41,7 +37,7 @@ pub(crate) struct Attempt {
     offer: Offer,
     host: Box<str>,
     path: Box<str>,
-    share: Box<TunnelShare>,
+    share: TunnelShare,
 }
 
 /// Judges a handshake and takes its share of what is limited, before anything is sent on.
@@ -68,13 +64,15 @@ pub(crate) fn admit(
     let client = context.client.ip();
     let share = limits.max_tunnels_per_client.map(|max| {
         let permit = worker.tunnels_by_client().admit(client, max);
-        permit.ok_or(HandshakeRefusal::ClientTunnels)
+        let permit = permit.ok_or(HandshakeRefusal::ClientTunnels);
+        permit.map(Box::new)
     });
-    let share = Box::new(TunnelShare {
+    let share = TunnelShare {
         _client: share.transpose()?,
         _listener: view.gates().listener(route).enter(route, client)?,
         target: None,
-    });
+        _connection: None,
+    };
     if let Some(max) = limits.max_handshakes_per_second
         && !worker.handshakes().admit(now, HandshakeRate::level(max))
     {
@@ -138,39 +136,30 @@ pub(crate) async fn switch(
     let parts = upgraded
         .downcast::<TokioIo<BackendIo>>()
         .expect("connections to backends are made in one place, of this type");
-    let identity = Arc::new(TunnelIdentity {
-        trace_id: *exchange.trace_id(),
-        client: context.client,
-        secure: context.secure,
-        asked: Asked::new(&attempt.host, &attempt.path, confirmed.protocol.as_deref()),
-        target: target.address,
-        route: exchange.labels(),
-        opened_at: SystemTime::now(),
-    });
-    let (worker, identity_too) = (Rc::clone(&context.worker), Arc::clone(&identity));
-    let counts = Arc::clone(exchange.view().tunnels(route.index));
-    let counts_too = Arc::clone(&counts);
-    let connection_permit = context.take_permit();
     let about = TunnelAbout {
         listener: route.listener_id,
-        target: target.id,
         settings: Arc::clone(&route.backend.settings),
-        identity,
-        load: target.load.clone(),
-        worker: context.worker.index,
-        permit: Some(attempt.share),
-        on_end: Box::new(move |id, end| {
-            drop(connection_permit);
-            counts_too.of(worker.index).ended(&end);
-            worker.log_tunnel(id, identity_too, TunnelNews::End(end));
+        identity: Arc::new(TunnelIdentity {
+            trace_id: *exchange.trace_id(),
+            client: context.client,
+            secure: context.secure,
+            asked: Asked::new(&attempt.host, &attempt.path, confirmed.protocol.as_deref()),
+            target: Arc::clone(target),
+            route: exchange.labels(),
+            opened_at: SystemTime::now(),
         }),
+        worker: context.worker.index,
+        share: Some(TunnelShare {
+            _connection: context.take_permit(),
+            ..attempt.share
+        }),
+        counts: Arc::clone(exchange.view().tunnels(route.index)),
     };
     context.leave_tunnel(PendingTunnel {
         backend: parts.io.into_inner().into_stream(),
         // A copy: the original would pin hyper's read buffer for as long as the tunnel lives.
         backend_first: parts.read_buf.to_vec(),
         about,
-        counts,
     });
     forwarded_headers::to_client(&mut head);
     write_upgrade(&mut head.headers);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use gateway_core::snapshot::{EndpointId, Target};
-use gateway_core::tunnels::TunnelId;
 use socket2::Socket;
 use tokio::net::TcpStream;
 use tokio::runtime::LocalOptions;
@@ -20,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access_log::{Record, RequestRecord, TunnelNews, TunnelRecord};
+use crate::access_log::{Record, RequestRecord, TunnelRecord};
 use crate::client_connection::welcome;
 use crate::gate::Rate;
 use crate::guests::Guests;
@@ -29,7 +28,7 @@ use crate::limits::{ConnectionBudget, ConnectionPermit};
 use crate::listener::{EndpointDrain, accept_all, listen};
 use crate::metrics::WorkerCounts;
 use crate::proxy::Shared;
-use crate::tunnel::{TunnelIdentity, TunnelSet, TunnelState, TunnelsByClient};
+use crate::tunnel::{TunnelSet, TunnelsByClient};
 use crate::tunnel_control::TunnelCommand;
 use crate::upstream::{Pool, Unreachable};
 use crate::view::{Published, View};
@@ -114,8 +113,19 @@ pub(crate) fn run(
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> Self {
         let view = View::new(shared.published(), index);
+        let log = shared.options.access_log.clone();
         let tunnels = TunnelSet::new(Arc::clone(&shared.drains))
-            .metered_by(Arc::clone(&shared.meters[index]));
+            .metered_by(Arc::clone(&shared.meters[index]))
+            .telling(move |id, tunnel, news| {
+                if let Some(sink) = &log {
+                    sink.send(Record::Tunnel(Box::new(TunnelRecord {
+                        tunnel: Arc::clone(tunnel),
+                        id,
+                        at: SystemTime::now(),
+                        news,
+                    })));
+                }
+            });
         Self {
             index,
             pool: Rc::new(Pool::new(shared.budget.idle_share(shared.options.workers))),
@@ -319,20 +329,6 @@ impl Worker {
         may
     }
 
-    /// Tells of a tunnel, where anybody wants to know.
-    pub(crate) fn log_tunnel(&self, id: TunnelId, tunnel: Arc<TunnelIdentity>, news: TunnelNews) {
-        if let Some(sink) = &self.shared.options.access_log {
-            let at = SystemTime::now();
-            let record = TunnelRecord {
-                tunnel,
-                id,
-                at,
-                news,
-            };
-            sink.send(Record::Tunnel(Box::new(record)));
-        }
-    }
-
     /// Tells of tunnels that stay open, where their settings ask for it.
     async fn tell_progress(self: Rc<Self>) {
         let mut looks = tokio::time::interval(PROGRESS_LOOK);
@@ -340,11 +336,7 @@ impl Worker {
         let mut last = Instant::now();
         loop {
             looks.tick().await;
-            let tell = |tunnel: &TunnelState| {
-                let (id, identity, news) = tunnel.progress();
-                self.log_tunnel(id, identity, news);
-            };
-            last = self.tunnels.look_for_progress(last, tell).await;
+            last = self.tunnels.look_for_progress(last).await;
         }
     }
 

@@ -63,7 +63,7 @@ impl TunnelRecord {
             request_uri: tunnel.asked.path(),
             subprotocol: tunnel.asked.subprotocol(),
             transaction_id: tunnel.trace_id.as_str(),
-            server_routed: tunnel.target,
+            server_routed: tunnel.target.address,
             ending,
             carried,
         };

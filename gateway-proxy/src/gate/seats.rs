@@ -16,13 +16,22 @@ pub(crate) struct Seat(Arc<Seats>);
 impl Seats {
     /// Takes one, unless there are `most` already.
     pub(crate) fn take(self: &Arc<Self>, most: Option<u32>) -> Option<Seat> {
+        self.try_take(most).then(|| Seat(Arc::clone(self)))
+    }
+
+    /// Takes one, which the caller gives back. Says whether there was one.
+    pub(super) fn try_take(&self, most: Option<u32>) -> bool {
         let most = most.unwrap_or(u32::MAX);
         let taken = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
                 (taken < most).then_some(taken + 1)
             });
-        taken.ok().map(|_| Seat(Arc::clone(self)))
+        taken.is_ok()
+    }
+
+    pub(super) fn give_back(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether there are `most` now.
@@ -33,7 +42,7 @@ impl Seats {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.give_back();
     }
 }
 

@@ -11,92 +11,80 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gateway_core::config::HttpSettings;
-use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, TargetId};
-use gateway_core::tunnels::TunnelId;
+use gateway_core::snapshot::ListenerId;
 use tokio::io::ReadBuf;
 use tokio::task::yield_now;
 
 use super::leg::Leg;
-use super::machine::{CloseOrder, Machine, Side, TunnelEnd};
-use super::set::{Order, TunnelKey, TunnelSet};
+use super::machine::{CloseOrder, Machine, Side};
+use super::set::{Order, TunnelSet};
 use super::state::{TunnelIdentity, TunnelState};
 use super::timers::now;
+use crate::access_log::TunnelNews;
 use crate::gate::TunnelShare;
+use crate::metrics::TunnelCells;
 
 /// How many bytes a tunnel may move before its neighbours have their turn.
 pub(super) const TURN_BYTES: usize = 256 * 1024;
 /// How often it may read each side before that.
 const TURN_ROUNDS: usize = 16;
 
-/// What a tunnel keeps of the handshake that opened it. Owns nothing of the snapshot but the load
-/// cells and the settings.
+/// What a tunnel keeps of the handshake that opened it. Owns nothing of the snapshot but its target and
+/// the settings.
 pub(crate) struct TunnelAbout {
     /// The listener; the tunnel drains when it goes.
     pub(crate) listener: ListenerId,
-    /// The target; the tunnel drains when it goes.
-    pub(crate) target: TargetId,
     /// What it is opened under.
     pub(crate) settings: Arc<HttpSettings>,
     /// Who it is for.
     pub(crate) identity: Arc<TunnelIdentity>,
-    /// Counts this tunnel at the target while it is open.
-    pub(crate) load: PerWorker<LoadCell>,
     /// The worker that it runs on.
     pub(crate) worker: usize,
     /// Its share of what is limited.
-    pub(crate) permit: Option<Box<TunnelShare>>,
-    /// Told once, when both connections have ended. Must not panic: it may run in a drop.
-    pub(crate) on_end: Box<dyn FnOnce(TunnelId, TunnelEnd)>,
+    pub(crate) share: Option<TunnelShare>,
+    /// Where it is counted.
+    pub(crate) counts: Arc<TunnelCells>,
 }
 
-/// The future of one tunnel.
+/// The future of one tunnel. Its entry in the set and its counts are given back when it is dropped, by a
+/// panic too.
 pub(super) struct Tunnel {
     client: Leg,
     backend: Leg,
     state: Rc<TunnelState>,
+    set: Rc<TunnelSet>,
+    /// Its place in the set.
+    slot: usize,
     /// Legs under TLS that hold ciphertext back.
     unflushed: [bool; 2],
-    place: Place,
-}
-
-// Idle tunnels come in tens of thousands: whoever adds to one adds to all.
-const _: () = assert!(size_of::<Tunnel>() <= 192, "an idle tunnel is small");
-
-/// A tunnel's entry in the set and its counts, given back when the tunnel goes, by a panic too.
-struct Place {
-    set: Rc<TunnelSet>,
-    key: TunnelKey,
-    load: PerWorker<LoadCell>,
-    worker: usize,
     /// Counted as one that is being closed.
     is_closing: bool,
-    on_end: Option<Box<dyn FnOnce(TunnelId, TunnelEnd)>>,
-    _permit: Option<Box<TunnelShare>>,
+    _share: Option<TunnelShare>,
 }
+
+// Idle tunnels come in tens of thousands: whoever adds to one adds to all. What tokio keeps of a task
+// takes 104 bytes besides, and its allocations are multiples of 128 bytes.
+const _: () = assert!(size_of::<Tunnel>() <= 256 - 104, "an idle tunnel is small");
 
 impl Tunnel {
     pub(super) fn new(
         set: Rc<TunnelSet>,
-        key: TunnelKey,
+        slot: usize,
         legs: (Leg, Leg),
         state: Rc<TunnelState>,
-        about: TunnelAbout,
+        share: Option<TunnelShare>,
     ) -> Self {
-        about.load.of(about.worker).tunnel_opened();
+        state.load().tunnel_opened();
+        state.counts.of(state.id.worker).opened.add(1);
         Self {
             client: legs.0,
             backend: legs.1,
             state,
+            set,
+            slot,
             unflushed: [false; 2],
-            place: Place {
-                set,
-                key,
-                load: about.load,
-                worker: about.worker,
-                is_closing: false,
-                on_end: Some(about.on_end),
-                _permit: about.permit,
-            },
+            is_closing: false,
+            _share: share,
         }
     }
 
@@ -109,11 +97,11 @@ impl Tunnel {
 
     /// Does what the set has asked for since the last turn.
     fn obey(&mut self, cx: &mut Context<'_>, machine: &mut Machine) {
-        match self.place.set.take_order(self.place.key, cx.waker()) {
+        match self.set.take_order(self.slot, cx.waker()) {
             Some(Order::Close(drain)) => machine.close(&CloseOrder {
                 code: drain.code_for(&self.state.settings),
                 reason: &drain.order.reason,
-                mask: self.place.set.mask(),
+                mask: self.set.mask(),
             }),
             Some(Order::Cut) => machine.cut(),
             None => {}
@@ -273,7 +261,7 @@ impl Tunnel {
     fn watch_time(&mut self, cx: &mut Context<'_>, machine: &mut Machine) -> bool {
         let now = now();
         machine.observe(self.unflushed, now);
-        let set = &self.place.set;
+        let set = &self.set;
         if self.state.timer.has_rung() && machine.tick(now, &mut |bytes| set.fill_random(bytes)) {
             return true;
         }
@@ -281,6 +269,14 @@ impl Tunnel {
             set.timers().arm(&self.state, cx.waker(), at);
         }
         false
+    }
+
+    /// Counts the tunnel as one that is being closed, once it is.
+    fn note_end(&mut self, machine: &Machine) {
+        if machine.is_ending() && !self.is_closing {
+            self.is_closing = true;
+            self.state.load().tunnel_closing();
+        }
     }
 
     /// Readies both connections for being dropped.
@@ -293,22 +289,12 @@ impl Tunnel {
     }
 }
 
-impl Place {
-    /// Counts the tunnel as one that is being closed, once it is.
-    fn note_end(&mut self, machine: &Machine) {
-        if machine.is_ending() && !self.is_closing {
-            self.is_closing = true;
-            self.load.of(self.worker).tunnel_closing();
-        }
-    }
-}
-
 impl Future for Tunnel {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let tunnel = &mut *self;
-        let (state, set) = (Rc::clone(&tunnel.state), Rc::clone(&tunnel.place.set));
+        let (state, set) = (Rc::clone(&tunnel.state), Rc::clone(&tunnel.set));
         let machine = &mut *state.machine.borrow_mut();
         tunnel.obey(cx, machine);
         let mut scratch = set.scratch();
@@ -321,7 +307,7 @@ impl Future for Tunnel {
             if tunnel.watch_time(cx, machine) {
                 continue;
             }
-            tunnel.place.note_end(machine);
+            tunnel.note_end(machine);
             if neighbours_due {
                 // Comes back behind the next look at all sockets. A plain wake-up would come before
                 // it, and a neighbour with news would wait for dozens of turns.
@@ -334,13 +320,13 @@ impl Future for Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        let place = &mut self.place;
-        place.load.of(place.worker).tunnel_closed(place.is_closing);
-        place.set.timers().disarm(&self.state);
-        place.set.remove(place.key);
-        if let Some(on_end) = place.on_end.take() {
-            let machine = self.state.machine.borrow();
-            on_end(self.state.id, machine.summary(self.state.opened.elapsed()));
-        }
+        let (state, set) = (&*self.state, &self.set);
+        state.load().tunnel_closed(self.is_closing);
+        set.timers().disarm(state);
+        set.remove(self.slot);
+        let machine = state.machine.borrow();
+        let end = machine.summary(state.opened.elapsed());
+        state.counts.of(state.id.worker).ended(&end);
+        set.tell_of(state, TunnelNews::End(end));
     }
 }

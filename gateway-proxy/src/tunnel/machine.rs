@@ -95,8 +95,8 @@ enum Phase {
 /// A tunnel's state.
 #[derive(Debug)]
 pub(super) struct Machine {
-    from_client: Flow,
-    from_backend: Flow,
+    from_client: Box<Flow>,
+    from_backend: Box<Flow>,
     phase: Phase,
     end: Option<Box<End>>,
     /// What it waits for under a limit, and until when.
@@ -122,8 +122,8 @@ impl Machine {
         now: Instant,
     ) -> Self {
         Self {
-            from_client: Flow::new(Direction::ToBackend, settings.frames, now),
-            from_backend: Flow::new(Direction::ToClient, settings.frames, now),
+            from_client: Flow::boxed(Direction::ToBackend, settings.frames, now),
+            from_backend: Flow::boxed(Direction::ToClient, settings.frames, now),
             phase: Phase::Open,
             end: None,
             waiting: None,

@@ -24,8 +24,9 @@ use super::driver::{Tunnel, TunnelAbout};
 use super::leg::Leg;
 use super::machine::{Machine, READ_LIMIT};
 use super::meter::TunnelMeter;
-use super::state::TunnelState;
+use super::state::{TunnelIdentity, TunnelState};
 use super::timers::{Timers, now};
+use crate::access_log::TunnelNews;
 use ending::Standing;
 pub(crate) use ending::TunnelFilter;
 
@@ -56,6 +57,9 @@ struct Entry {
     waker: Option<Waker>,
 }
 
+/// Told of tunnels: which, whose, and what there is to be said.
+type OnNews = dyn Fn(TunnelId, &Arc<TunnelIdentity>, TunnelNews);
+
 /// The tunnels of one worker. Lives on that worker's thread, in its runtime.
 pub(crate) struct TunnelSet {
     entries: RefCell<Slab<Entry>>,
@@ -76,6 +80,8 @@ pub(crate) struct TunnelSet {
     timers: Rc<Timers>,
     /// Counts what tunnels carry.
     meter: Arc<TunnelMeter>,
+    /// See [`Self::telling`].
+    on_news: Box<OnNews>,
     /// How many tunnels are to be told of while they are open.
     told_of: Cell<usize>,
 }
@@ -95,8 +101,19 @@ impl TunnelSet {
             random: aws_lc_rs::default_provider().secure_random,
             timers: Rc::new(Timers::new()),
             meter: Arc::default(),
+            on_news: Box::new(|_, _, _| {}),
             told_of: Cell::new(0),
         }
+    }
+
+    /// The same, which tells `on_news` of each tunnel that opens, that stays open where its settings ask
+    /// for that, and that has ended. It must not panic: it may run in a drop.
+    pub(crate) fn telling(
+        self,
+        on_news: impl Fn(TunnelId, &Arc<TunnelIdentity>, TunnelNews) + 'static,
+    ) -> Self {
+        let on_news = Box::new(on_news);
+        Self { on_news, ..self }
     }
 
     /// The same, with its traffic counted by `meter`.
@@ -115,8 +132,8 @@ impl TunnelSet {
         client_first: &[u8],
         backend: Leg,
         backend_first: &[u8],
-        about: TunnelAbout,
-    ) -> TunnelId {
+        mut about: TunnelAbout,
+    ) {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
         let opened = now();
@@ -127,16 +144,8 @@ impl TunnelSet {
             client.limit_silence(timeout);
             backend.limit_silence(timeout);
         }
-        let worker = about.worker;
-        let id = TunnelId { worker, serial };
-        let tunnel = Rc::new(TunnelState::new(
-            id,
-            (about.listener, about.target),
-            Arc::clone(&about.settings),
-            Arc::clone(&about.identity),
-            machine,
-            opened,
-        ));
+        let share = about.share.take();
+        let tunnel = Rc::new(TunnelState::new(serial, about, machine, opened));
         if tunnel.is_told_of() {
             self.told_of.set(self.told_of.get() + 1);
         }
@@ -146,12 +155,17 @@ impl TunnelSet {
             order: None,
             waker: None,
         });
-        let key = TunnelKey { serial, slot };
-        let task = Tunnel::new(Rc::clone(self), key, (client, backend), tunnel, about);
+        self.tell_of(&tunnel, TunnelNews::Open);
+        let (set, legs) = (Rc::clone(self), (client, backend));
+        let task = Tunnel::new(set, slot, legs, tunnel, share);
         // The set is the task's owner: it knows of it until the task drops its entry.
         drop(spawn_local(task));
-        self.judge_new(key);
-        id
+        self.judge_new(TunnelKey { serial, slot });
+    }
+
+    /// Tells of a tunnel whoever wants to know.
+    pub(super) fn tell_of(&self, tunnel: &TunnelState, news: TunnelNews) {
+        (self.on_news)(tunnel.id, &tunnel.identity, news);
     }
 
     /// How many tunnels are open.
@@ -193,10 +207,10 @@ impl TunnelSet {
         }
     }
 
-    /// What the tunnel `key` was told, once; whoever tells it something next wakes `waker`.
-    pub(super) fn take_order(&self, key: TunnelKey, waker: &Waker) -> Option<Order> {
+    /// What the tunnel at `slot` was told, once; whoever tells it something next wakes `waker`.
+    pub(super) fn take_order(&self, slot: usize, waker: &Waker) -> Option<Order> {
         let mut entries = self.entries.borrow_mut();
-        let entry = entries.get_mut(key.slot)?;
+        let entry = entries.get_mut(slot)?;
         if !entry
             .waker
             .as_ref()
@@ -207,10 +221,10 @@ impl TunnelSet {
         entry.order.take()
     }
 
-    /// The tunnel `key` has ended.
-    pub(super) fn remove(&self, key: TunnelKey) {
+    /// The tunnel at `slot` has ended.
+    pub(super) fn remove(&self, slot: usize) {
         let mut entries = self.entries.borrow_mut();
-        if let Some(entry) = entries.try_remove(key.slot) {
+        if let Some(entry) = entries.try_remove(slot) {
             entry.standing.ended();
             if entry.tunnel.is_told_of() {
                 self.told_of.set(self.told_of.get() - 1);

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use gateway_core::config::HttpSettings;
-use gateway_core::snapshot::{ListenerId, TargetId};
+use gateway_core::snapshot::{ListenerId, LoadCell, Target};
 use gateway_core::tunnels::{Carried, TunnelFacts, TunnelId, TunnelReport, TunnelStatus};
 
+use super::driver::TunnelAbout;
 use super::machine::{Machine, Side, Traffic};
 use super::timers::Timer;
 use crate::access_log::{RouteLabels, TunnelNews};
 use crate::forwarded_headers::TraceId;
+use crate::metrics::TunnelCells;
 
 /// Who a tunnel is for: what is kept of the handshake for as long as the tunnel lives, and for its
 /// records. Copies, since a head's own bytes would pin the buffer that it was read into.
@@ -23,7 +25,8 @@ pub(crate) struct TunnelIdentity {
     /// The client came over TLS.
     pub(crate) secure: bool,
     pub(crate) asked: Asked,
-    pub(crate) target: SocketAddr,
+    /// The tunnel drains when it goes.
+    pub(crate) target: Arc<Target>,
     pub(crate) route: Option<Arc<RouteLabels>>,
     pub(crate) opened_at: SystemTime,
 }
@@ -70,34 +73,30 @@ pub(crate) struct TunnelState {
     pub(super) id: TunnelId,
     /// The tunnel drains when it goes.
     pub(super) listener: ListenerId,
-    /// The tunnel drains when it goes.
-    pub(super) target: TargetId,
     /// What it was opened under; changes do not concern it.
     pub(super) settings: Arc<HttpSettings>,
     pub(super) identity: Arc<TunnelIdentity>,
+    /// Where it is counted.
+    pub(super) counts: Arc<TunnelCells>,
     pub(super) opened: Instant,
     pub(super) machine: RefCell<Machine>,
     pub(super) timer: Timer,
 }
 
 // As for the task: whoever adds to one adds to all.
-const _: () = assert!(size_of::<TunnelState>() <= 376, "an idle tunnel is small");
+const _: () = assert!(size_of::<TunnelState>() <= 184, "an idle tunnel is small");
 
 impl TunnelState {
-    pub(super) fn new(
-        id: TunnelId,
-        (listener, target): (ListenerId, TargetId),
-        settings: Arc<HttpSettings>,
-        identity: Arc<TunnelIdentity>,
-        machine: Machine,
-        opened: Instant,
-    ) -> Self {
+    pub(super) fn new(serial: u64, about: TunnelAbout, machine: Machine, opened: Instant) -> Self {
         Self {
-            id,
-            listener,
-            target,
-            settings,
-            identity,
+            id: TunnelId {
+                worker: about.worker,
+                serial,
+            },
+            listener: about.listener,
+            settings: about.settings,
+            identity: about.identity,
+            counts: about.counts,
             opened,
             machine: RefCell::new(machine),
             timer: Timer::default(),
@@ -109,15 +108,19 @@ impl TunnelState {
         self.settings.web_socket.progress_interval.is_some()
     }
 
-    /// Its record while it is open.
-    pub(crate) fn progress(&self) -> (TunnelId, Arc<TunnelIdentity>, TunnelNews) {
+    /// What its worker has open at its target.
+    pub(super) fn load(&self) -> &LoadCell {
+        self.identity.target.load.of(self.id.worker)
+    }
+
+    /// What there is to be said while it is open.
+    pub(super) fn progress(&self) -> TunnelNews {
         let carried = self.machine.borrow().summary(self.opened.elapsed());
-        let news = TunnelNews::Progress {
+        TunnelNews::Progress {
             to_backend: carried.to_backend,
             to_client: carried.to_client,
             age: carried.age,
-        };
-        (self.id, Arc::clone(&self.identity), news)
+        }
     }
 
     /// When bytes last came from `side`; before any did, when the tunnel was opened. Answers to the
@@ -143,13 +146,13 @@ impl TunnelState {
         TunnelFacts {
             id: self.id,
             listener_id: self.listener,
-            target_id: self.target,
+            target_id: identity.target.id,
             listener,
             rule,
             pool,
             settings,
             on_unhealthy: self.settings.web_socket.on_unhealthy,
-            target: identity.target,
+            target: identity.target.address,
             client: identity.client,
             host: identity.asked.host(),
             subprotocol: identity.asked.subprotocol(),
@@ -182,7 +185,7 @@ impl TunnelState {
             listener,
             rule,
             pool,
-            target: identity.target,
+            target: identity.target.address,
             settings,
             client: identity.client,
             host: identity.asked.host().to_owned(),

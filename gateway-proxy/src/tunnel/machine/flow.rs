@@ -87,6 +87,10 @@ pub(super) struct Flow {
     pub(super) last_traffic: Instant,
 }
 
+// What tokio keeps of a task and of a socket is aligned to 128 bytes, for which glibc leaves gaps that
+// take 104 bytes. An idle tunnel has three such gaps, and two of these.
+const _: () = assert!(size_of::<Flow>() <= 104, "it fits into a gap");
+
 /// Whether a direction's frames are still followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scrutiny {
@@ -101,8 +105,8 @@ enum Scrutiny {
 }
 
 impl Flow {
-    pub(super) fn new(direction: Direction, frames: Frames, now: Instant) -> Self {
-        Self {
+    pub(super) fn boxed(direction: Direction, frames: Frames, now: Instant) -> Box<Self> {
+        Box::new(Self {
             tracker: FrameTracker::new(direction),
             scrutiny: match frames {
                 Frames::Tracked => Scrutiny::Frames,
@@ -113,7 +117,7 @@ impl Flow {
             queue: Queue::default(),
             traffic: Traffic::default(),
             last_traffic: now,
-        }
+        })
     }
 
     /// Whether the peer at the inlet has sent its Close frame.

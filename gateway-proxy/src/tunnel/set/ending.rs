@@ -215,6 +215,7 @@ impl TunnelSet {
     /// The drain that a tunnel belongs to, if it may not stay.
     fn due(&self, tunnel: &TunnelState) -> Option<Arc<Drain>> {
         let [listener, _, pool, _] = tunnel.names();
+        let target = &tunnel.identity.target;
         let (kind, key) = if self.shutdown.get().is_some() {
             (DrainKind::Shutdown, DrainKey::Process)
         } else {
@@ -223,10 +224,10 @@ impl TunnelSet {
             if !live.has_listener(tunnel.listener) {
                 let key = DrainKey::Listener(tunnel.listener);
                 (DrainKind::ListenerRemoved, key)
-            } else if !live.has_target(tunnel.target) {
-                (DrainKind::TargetRemoved, DrainKey::Target(tunnel.target))
-            } else if live.is_draining(tunnel.target) {
-                (DrainKind::TargetDrained, DrainKey::Target(tunnel.target))
+            } else if !live.has_target(target.id) {
+                (DrainKind::TargetRemoved, DrainKey::Target(target.id))
+            } else if live.is_draining(target.id) {
+                (DrainKind::TargetDrained, DrainKey::Target(target.id))
             } else {
                 return None;
             }
@@ -234,7 +235,7 @@ impl TunnelSet {
         let (what, reason) = match key {
             DrainKey::Process => ("the process".to_owned(), "shutting down"),
             DrainKey::Listener(_) => (listener.to_owned(), "going away"),
-            DrainKey::Target(_) => (format!("{pool}/{}", tunnel.identity.target), "going away"),
+            DrainKey::Target(_) => (format!("{pool}/{}", target.address), "going away"),
         };
         let order = || DrainOrder {
             kind,
@@ -256,15 +257,16 @@ impl TunnelSet {
             return;
         }
         let [_, _, pool, settings] = tunnel.names();
+        let target = &tunnel.identity.target;
         let settings = HttpSettingsName::from(settings);
         let live = self.live.borrow();
-        let is_lost = |live: &Arc<Snapshot>| live.has_lost(tunnel.target, &settings);
+        let is_lost = |live: &Arc<Snapshot>| live.has_lost(target.id, &settings);
         if !live.as_ref().is_some_and(is_lost) {
             return;
         }
-        let order = DrainOrder::unhealthy(then, pool, tunnel.identity.target, &settings);
+        let order = DrainOrder::unhealthy(then, pool, target.address, &settings);
         let Some(order) = order else { return };
-        let hangs_on = DrainKey::Target(tunnel.target);
+        let hangs_on = DrainKey::Target(target.id);
         let drain = self.drains.join(order.kind, hangs_on, || order);
         let candidate = self.candidate(key, tunnel, &drain);
         entry.standing.join(&drain);

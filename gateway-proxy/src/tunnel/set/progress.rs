@@ -2,25 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::state::TunnelState;
 use super::super::timers::now;
 use super::TunnelSet;
 
 impl TunnelSet {
-    /// Tells `tell` of each tunnel for which another `progressIntervalInSec` has passed since the look
+    /// Tells of each tunnel for which another `progressIntervalInSec` has passed since the look
     /// at `last`. Returns when this look was.
-    pub(crate) async fn look_for_progress(
-        &self,
-        last: Instant,
-        mut tell: impl FnMut(&TunnelState),
-    ) -> Instant {
+    pub(crate) async fn look_for_progress(&self, last: Instant) -> Instant {
         let now = now();
         if self.told_of.get() > 0 {
             self.walk(|_, entry| {
                 let tunnel = &*entry.tunnel;
                 let interval = tunnel.settings.web_socket.progress_interval;
                 if interval.is_some_and(|interval| is_due(interval, tunnel.opened, last, now)) {
-                    tell(tunnel);
+                    self.tell_of(tunnel, tunnel.progress());
                 }
             })
             .await;

@@ -8,6 +8,7 @@ mod tls;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -19,9 +20,11 @@ use super::super::machine::{EndCause, Side, TunnelEnd};
 use super::super::state::{Asked, TunnelIdentity};
 use super::*;
 use crate::forwarded_headers::TraceId;
-use gateway_core::config::{Frames, HttpSettings, TunnelSettings};
+use crate::metrics::TunnelBook;
+use gateway_core::config::{Frames, HttpSettings, TargetHost, TunnelSettings};
 use gateway_core::fixtures;
-use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, TargetId};
+use gateway_core::health::HealthCell;
+use gateway_core::snapshot::{ListenerId, LoadCell, PerWorker, Target, TargetId};
 
 /// A connected pair of sockets.
 async fn pair() -> (TcpStream, TcpStream) {
@@ -36,15 +39,14 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 fn about(listener: ListenerId, target: TargetId, load: &PerWorker<LoadCell>) -> TunnelAbout {
+    let counts = TunnelBook::default().enter(&"listener".into(), &"pool".into(), 2);
     TunnelAbout {
         listener,
-        target,
-        load: load.clone(),
         worker: 1,
-        permit: None,
+        share: None,
         settings: Arc::new(settings()),
-        identity: Arc::new(identity()),
-        on_end: Box::new(|_, _| {}),
+        identity: Arc::new(identity(target, load)),
+        counts,
     }
 }
 
@@ -52,14 +54,23 @@ fn settings() -> HttpSettings {
     fixtures::http_settings(80)
 }
 
-fn identity() -> TunnelIdentity {
+fn identity(target: TargetId, load: &PerWorker<LoadCell>) -> TunnelIdentity {
     let address = SocketAddr::from(([192, 0, 2, 1], 4711));
+    let target = Target {
+        id: target,
+        host: TargetHost::Ip(address.ip()),
+        address,
+        weight: NonZeroU16::MIN,
+        health: Arc::new(HealthCell::new(0)),
+        load: load.clone(),
+        drain: Arc::default(),
+    };
     TunnelIdentity {
         trace_id: TraceId::random(),
         client: address,
         secure: false,
         asked: Asked::new("chat.example", "/chat", None),
-        target: address,
+        target: Arc::new(target),
         route: None,
         opened_at: SystemTime::now(),
     }
@@ -85,15 +96,12 @@ impl Rig {
         let mut settings = settings();
         change(&mut settings.web_socket);
         let legs = ((near.into(), b"".as_slice()), (far.into(), b"".as_slice()));
-        let set = Rc::new(TunnelSet::new(Arc::default()));
-        Self::open_under(settings, set, client, legs.0, backend, legs.1)
+        Self::open_under(settings, client, legs.0, backend, legs.1)
     }
 
     async fn with_first(client_first: &[u8], backend_first: &[u8]) -> Self {
         let ((client, near), (backend, far)) = (pair().await, pair().await);
-        let set = Rc::new(TunnelSet::new(Arc::default()));
         Self::open(
-            set,
             client,
             (near.into(), client_first),
             backend,
@@ -104,19 +112,12 @@ impl Rig {
 
 impl<C, B> Rig<C, B> {
     /// Opens a tunnel of listener 1 to target 2 on worker 1.
-    fn open(
-        set: Rc<TunnelSet>,
-        client: C,
-        client_leg: (Leg, &[u8]),
-        backend: B,
-        backend_leg: (Leg, &[u8]),
-    ) -> Self {
-        Self::open_under(settings(), set, client, client_leg, backend, backend_leg)
+    fn open(client: C, client_leg: (Leg, &[u8]), backend: B, backend_leg: (Leg, &[u8])) -> Self {
+        Self::open_under(settings(), client, client_leg, backend, backend_leg)
     }
 
     fn open_under(
         settings: HttpSettings,
-        set: Rc<TunnelSet>,
         client: C,
         client_leg: (Leg, &[u8]),
         backend: B,
@@ -125,9 +126,14 @@ impl<C, B> Rig<C, B> {
         let load = PerWorker::new(2);
         let ends: Rc<RefCell<Vec<_>>> = Rc::default();
         let ends_too = Rc::clone(&ends);
+        let set = TunnelSet::new(Arc::default()).telling(move |_, _, news| {
+            if let TunnelNews::End(end) = news {
+                ends_too.borrow_mut().push(end);
+            }
+        });
+        let set = Rc::new(set);
         let about = TunnelAbout {
             settings: Arc::new(settings),
-            on_end: Box::new(move |_, end| ends_too.borrow_mut().push(end)),
             ..about(ListenerId(1), TargetId(2), &load)
         };
         set.open(

@@ -159,7 +159,7 @@ fn a_tunnel_that_opens_to_a_target_that_went_down_is_judged_by_its_settings() {
             let mut settings = settings();
             settings.web_socket.on_unhealthy = on_unhealthy;
             about.settings = Arc::new(settings);
-            let mut identity = identity();
+            let mut identity = identity(target.id, &target.load);
             identity.route = Some(Arc::new(RouteLabels::new(route)));
             about.identity = Arc::new(identity);
             set.open(near.into(), b"", far.into(), b"", about);

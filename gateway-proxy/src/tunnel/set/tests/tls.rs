@@ -12,14 +12,7 @@ async fn tls_rig() -> Rig<ClientStream, Box<ServerStream>> {
     let (far, backend) = shake(tls.client(), "one.test", &tls.endpoint(None)).await;
     let near = Leg::from(near.unwrap());
     let far = Leg::BackendTls(Box::new(far.unwrap()));
-    let set = Rc::new(TunnelSet::new(Arc::default()));
-    Rig::open(
-        set,
-        client.unwrap(),
-        (near, b""),
-        backend.unwrap(),
-        (far, b""),
-    )
+    Rig::open(client.unwrap(), (near, b""), backend.unwrap(), (far, b""))
 }
 
 #[test]
