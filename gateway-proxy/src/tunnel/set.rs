@@ -30,8 +30,13 @@ use crate::access_log::TunnelNews;
 use ending::Standing;
 pub(crate) use ending::TunnelFilter;
 
-/// How many tunnels are looked at before others on the worker have their turn.
-const SLICE: usize = if cfg!(test) { 2 } else { 512 };
+/// How many tunnels are looked at before others on the worker have their turn. Few in tests, so that a
+/// handful takes several turns, but for those that measure.
+const SLICE: usize = if cfg!(all(test, debug_assertions)) {
+    2
+} else {
+    512
+};
 
 /// Names a tunnel among those of its worker, once and for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +89,9 @@ pub(crate) struct TunnelSet {
     on_news: Box<OnNews>,
     /// How many tunnels are to be told of while they are open.
     told_of: Cell<usize>,
+    /// How often a walk has looked at a place for a tunnel.
+    #[cfg(test)]
+    looks: Cell<usize>,
 }
 
 impl TunnelSet {
@@ -103,6 +111,8 @@ impl TunnelSet {
             meter: Arc::default(),
             on_news: Box::new(|_, _, _| {}),
             told_of: Cell::new(0),
+            #[cfg(test)]
+            looks: Cell::new(0),
         }
     }
 
@@ -192,6 +202,8 @@ impl TunnelSet {
             let is_last = {
                 let mut entries = self.entries.borrow_mut();
                 for slot in slots.clone() {
+                    #[cfg(test)]
+                    self.looks.set(self.looks.get() + 1);
                     if let Some(entry) = entries.get_mut(slot) {
                         let serial = entry.tunnel.id.serial;
                         visit(TunnelKey { serial, slot }, entry);

@@ -2,6 +2,7 @@
 
 mod ending;
 mod fairness;
+mod many;
 mod refresh;
 mod timers;
 mod tls;
