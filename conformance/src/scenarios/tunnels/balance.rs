@@ -127,6 +127,7 @@ async fn slow_start(house: House) -> Result<Told> {
     for _ in 0..ATTEMPTS {
         house.backends[1].fault("/health?status=500").await?;
         house.is(1, "Down").await?;
+        // Nothing shows that the other one has begun to get its whole share: it takes this long.
         tokio::time::sleep((whole + PATIENCE / 5).saturating_sub(served.elapsed())).await;
         house.backends[1].heal().await?;
         let healed = Instant::now();

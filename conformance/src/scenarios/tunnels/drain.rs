@@ -213,7 +213,7 @@ async fn cancelled(house: House) -> Result<Told> {
         drain["state"] == "Cancelled" && told < leaving && drain["kept"] == leaving - told,
         "of {leaving} it says {drain}"
     );
-    // Six a second would have gone.
+    // That nobody else goes can only be seen by waiting: six a second would have gone.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let book = clients.look();
     ensure!(

@@ -201,6 +201,7 @@ async fn idle(house: House) -> Result<Told> {
     };
     let talk = async {
         for number in 0..6 {
+            // More often than the idle time-out, which it is about.
             tokio::time::sleep(Duration::from_millis(900)).await;
             let said = text(format!("{number}")).written_by(End::Client);
             talker.says(&said).await?;
