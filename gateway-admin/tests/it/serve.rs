@@ -115,6 +115,18 @@ async fn connections_past_the_bound_wait_their_turn() {
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 200"));
 }
 
+/// A request of which the server waits for the two bytes of the body.
+async fn waits_for_its_body(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = b"PUT /v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
+        Expect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
 #[tokio::test]
 async fn connections_that_ask_nothing_make_room() {
     let limits = ServeLimits {
@@ -124,12 +136,7 @@ async fn connections_that_ask_nothing_make_room() {
     };
     let server = start(limits, None).await;
     // A request that waits for its body, and the half of a head, which came later.
-    let mut busy = TcpStream::connect(server.address).await.unwrap();
-    let head = b"PUT /v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
-        Expect: 100-continue\r\n\r\n";
-    busy.write_all(head).await.unwrap();
-    let mut interim = [0; 25];
-    busy.read_exact(&mut interim).await.unwrap();
+    let mut busy = waits_for_its_body(&server).await;
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"GET /hea").await.unwrap();
 
@@ -244,14 +251,8 @@ async fn shutdown_closes_idle_connections_and_ends() {
 #[tokio::test]
 async fn shutdown_lets_a_request_in_flight_finish() {
     let server = start(ServeLimits::default(), None).await;
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
     // Half a head proves nothing, so: a whole one, and half a body.
-    let head = b"PUT /v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
-        Expect: 100-continue\r\n\r\n";
-    stream.write_all(head).await.unwrap();
-    let mut interim = [0; 25];
-    stream.read_exact(&mut interim).await.unwrap();
-    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut stream = waits_for_its_body(&server).await;
     server.shutdown.cancel();
     stream.write_all(b"{}").await.unwrap();
     let rest = String::from_utf8(ended(&mut stream).await).unwrap();
@@ -267,12 +268,7 @@ async fn shutdown_does_not_wait_for_ever() {
         ..ServeLimits::default()
     };
     let server = start(limits, None).await;
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let head = b"PUT /v1/config HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
-        Expect: 100-continue\r\n\r\n";
-    stream.write_all(head).await.unwrap();
-    let mut interim = [0; 25];
-    stream.read_exact(&mut interim).await.unwrap();
+    let mut stream = waits_for_its_body(&server).await;
     server.shutdown.cancel();
     let served = tokio::time::timeout(HANG, server.served).await;
     served.expect("the server waits for the body").unwrap();

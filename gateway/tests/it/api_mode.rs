@@ -17,6 +17,19 @@ use crate::support::{
     put, send, tls, write_listener_certificate,
 };
 
+/// A gateway whose API answers, with its state in `folder`.
+fn in_api_mode(admin: u16, folder: &Path) -> Gateway {
+    let gateway = Gateway::start_run(admin, &["--state", folder.to_str().unwrap()]);
+    eventually("the API", || get(admin, "/healthz"));
+    gateway
+}
+
+/// Puts the first document.
+fn create(admin: u16, document: &str) {
+    let created = put(admin, "/v1/config", document).unwrap();
+    assert_eq!(created.status, 201, "{}", created.body);
+}
+
 #[test]
 fn an_empty_state_waits_for_its_first_document() {
     let backends = Backends::named(["one"]);
@@ -35,8 +48,7 @@ fn an_empty_state_waits_for_its_first_document() {
     assert!(dry.unwrap().status < 300);
     assert!(get(port, "/").is_none(), "a dry run must not listen");
 
-    let created = put(admin, "/v1/config", &document(port, &[backends.address(0)])).unwrap();
-    assert_eq!(created.status, 201, "{}", created.body);
+    create(admin, &document(port, &[backends.address(0)]));
     assert_eq!(get(port, "/").unwrap().body, "one answers GET /\n");
     assert_eq!(get(admin, "/readyz").unwrap().status, 200);
     drop(gateway);
@@ -46,14 +58,8 @@ fn an_empty_state_waits_for_its_first_document() {
 fn a_stale_tag_is_refused_and_a_no_op_is_no_revision() {
     let folder = tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
-    let _gateway = Gateway::start_run(admin, &["--state", folder.path().to_str().unwrap()]);
-    eventually("the API", || get(admin, "/healthz"));
-    assert_eq!(
-        put(admin, "/v1/config", &document(port, &[]))
-            .unwrap()
-            .status,
-        201
-    );
+    let _gateway = in_api_mode(admin, folder.path());
+    create(admin, &document(port, &[]));
 
     let pool = "/v1/backendAddressPools/pool";
     let tag_of = |answer: Answer| {
@@ -86,12 +92,7 @@ fn listeners_that_a_map_joins_are_refused_where_they_speak_otherwise() {
     let joined = format!("{other}={port}");
     let _gateway = Gateway::start_run(admin, &["--state", state, "--map-port", &joined]);
     eventually("the API", || get(admin, "/healthz"));
-    assert_eq!(
-        put(admin, "/v1/config", &document(port, &[]))
-            .unwrap()
-            .status,
-        201
-    );
+    create(admin, &document(port, &[]));
     let body = format!(r#"{{"properties": {{"port": {other}}}}}"#);
     assert_eq!(
         put(admin, "/v1/frontendPorts/second", &body)
@@ -170,14 +171,8 @@ fn a_full_disk_refuses_a_change_and_is_forgotten_when_there_is_room() {
 fn a_certificate_that_cannot_be_used_is_refused_in_its_place() {
     let folder = tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
-    let _gateway = Gateway::start_run(admin, &["--state", folder.path().to_str().unwrap()]);
-    eventually("the API", || get(admin, "/healthz"));
-    assert_eq!(
-        put(admin, "/v1/config", &document(port, &[]))
-            .unwrap()
-            .status,
-        201
-    );
+    let _gateway = in_api_mode(admin, folder.path());
+    create(admin, &document(port, &[]));
     let body = r#"{"properties": {"keyVaultSecretId": "file:///missing.pem"}}"#;
     let refused = put(admin, "/v1/sslCertificates/site", body).unwrap();
     assert_eq!(refused.status, 400, "{}", refused.body);
@@ -318,8 +313,7 @@ fn keys_are_kept_apart_never_shown_and_there_after_a_crash() {
     let folder = tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
     let state = folder.path().to_str().unwrap();
-    let gateway = Gateway::start_run(admin, &["--state", state]);
-    eventually("the API", || get(admin, "/healthz"));
+    let gateway = in_api_mode(admin, folder.path());
     let pfx = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../gateway-net/src/certificates/fixtures/aes.pfx");
     let data = STANDARD.encode(fs::read(pfx).unwrap());
@@ -362,14 +356,13 @@ fn members_are_found_by_name() {
     let backends = Backends::named(["one"]);
     let folder = tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
-    let _gateway = Gateway::start_run(admin, &["--state", folder.path().to_str().unwrap()]);
-    eventually("the API", || get(admin, "/healthz"));
+    let _gateway = in_api_mode(admin, folder.path());
     let by_name = document(port, &[backends.address(0)]).replace(
         r#""ipAddress": "127.0.0.1", "port""#,
         r#""fqdn": "localhost", "port""#,
     );
     assert!(by_name.contains("fqdn"));
-    assert_eq!(put(admin, "/v1/config", &by_name).unwrap().status, 201);
+    create(admin, &by_name);
     assert_eq!(get(port, "/").unwrap().body, "one answers GET /\n");
 }
 
@@ -379,10 +372,8 @@ fn what_was_acknowledged_survives_kill_nine() {
     let folder = tempdir().unwrap();
     let (port, admin) = (free_port(), free_port());
     let state = folder.path().to_str().unwrap();
-    let gateway = Gateway::start_run(admin, &["--state", state]);
-    eventually("the API", || get(admin, "/healthz"));
-    let created = put(admin, "/v1/config", &document(port, &[backends.address(0)])).unwrap();
-    assert_eq!(created.status, 201, "{}", created.body);
+    let gateway = in_api_mode(admin, folder.path());
+    create(admin, &document(port, &[backends.address(0)]));
     gateway.kill_nine();
 
     let mut acknowledged = 1;
