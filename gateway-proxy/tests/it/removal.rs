@@ -8,6 +8,7 @@ use gateway_core::config::Config;
 use gateway_core::name::ListenerName;
 
 use crate::harness::{Backend, Client, Gateway, PATIENCE, config, eventually, free_port, settings};
+use crate::tunnels::drain;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Long enough to see that nothing is cut before, short enough to wait for.
@@ -73,6 +74,23 @@ fn requests_at_what_is_gone_are_cut_when_their_time_is_up() {
         let length = format!("content-length: {}\r\n", body.len());
         assert!(head.contains(&length), "{gone}: {answer}");
     }
+}
+
+/// It may come back any moment, and its requests are no harm to it.
+#[test]
+fn requests_at_a_target_that_an_operator_drains_are_not_cut() {
+    let silent = stuck("");
+    let gateway = Gateway::start_with(&[silent.address], short_drain);
+    let mut client = at_backend(&gateway, &silent);
+    drain(&gateway, &silent);
+    // Nor when something changes that does not concern it.
+    let mut changed = config(gateway.address.port(), &[silent.address]);
+    changed.limits.max_request_headers += 1;
+    short_drain(&mut changed);
+    gateway.apply(&changed);
+    client.0.set_read_timeout(Some(DRAIN * 2)).unwrap();
+    let cut = std::io::Read::read(&mut client.0, &mut [0]);
+    assert!(cut.is_err(), "its target is still there");
 }
 
 #[test]

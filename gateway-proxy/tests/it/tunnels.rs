@@ -104,7 +104,8 @@ fn order(kind: DrainKind, pace: Pace) -> DrainOrder {
     }
 }
 
-fn drain(gateway: &Gateway, backend: &Backend) -> DrainReport {
+/// An operator has `backend` drained.
+pub(crate) fn drain(gateway: &Gateway, backend: &Backend) -> DrainReport {
     let order = order(DrainKind::TargetDrained, Pace::Settings);
     let targets = target(gateway, backend);
     gateway.block_on(gateway.proxy.drain_targets(order, &targets))
