@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// The name that the gateway's certificate and every client use.
 pub(crate) const GATEWAY_NAME: &str = "gateway.test";
@@ -88,6 +90,19 @@ impl Certificates {
     /// PEM with chain and key for [`BACKEND_NAME`].
     pub(crate) fn backend(&self) -> PathBuf {
         self.folder.path().join("backend.pem")
+    }
+
+    /// What a backend inside this program is with it.
+    pub(crate) fn server(&self) -> Result<Arc<ServerConfig>> {
+        let pem = self.backend();
+        let chain = CertificateDer::pem_file_iter(&pem)?.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(&pem)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Arc::new(config))
     }
 
     /// The same, but its time is over.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::ClientConfig;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 
@@ -23,9 +24,11 @@ use super::until;
 const AT_ONCE: usize = 128;
 
 /// Who is to come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) front: SocketAddr,
+    /// They come over TLS, if there is a configuration for it.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) count: usize,
     /// Whether they come back when their connection has ended, or was refused.
     pub(crate) comes_back: bool,
@@ -40,11 +43,16 @@ impl Order {
     pub(crate) fn quiet(front: SocketAddr, count: usize) -> Self {
         Self {
             front,
+            tls: None,
             count,
             comes_back: false,
             talks_every: None,
             seed: 0,
         }
+    }
+
+    pub(crate) fn over(self, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { tls, ..self }
     }
 
     pub(crate) fn talking(self, every: Duration) -> Self {
@@ -157,12 +165,13 @@ impl Crowd {
     pub(crate) fn start(order: Order) -> Self {
         let book = Arc::new(Mutex::new(Book::default()));
         let (stop, stopped) = watch::channel(());
+        let count = order.count;
         let notes = Arc::clone(&book);
         // Nobody waits for the thread: it ends soon after the sender is gone.
         std::thread::spawn(move || attend(order, &notes, stopped));
         Self {
             book,
-            count: order.count,
+            count,
             _stop: stop,
         }
     }
@@ -238,7 +247,7 @@ fn attend(order: Order, book: &Arc<Mutex<Book>>, mut stopped: watch::Receiver<()
         let random = fastrand::Rng::with_seed(order.seed.wrapping_add(number as u64));
         let book = Arc::clone(book);
         clients.spawn_local(client::live(
-            order,
+            order.clone(),
             number,
             random,
             book,

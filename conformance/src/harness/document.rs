@@ -84,13 +84,24 @@ impl Document {
 
     /// The same over TLS, with the certificate and key in `pem`.
     pub(crate) fn https(self, port: u16, pem: &Path, pool: &str, settings: &str) -> Self {
+        self.https_named("tls", port, json!({}), pem, pool, settings)
+    }
+
+    /// The same by this name, with more properties of the listener.
+    pub(crate) fn https_named(
+        self,
+        name: &str,
+        port: u16,
+        mut extra: Value,
+        pem: &Path,
+        pool: &str,
+        settings: &str,
+    ) -> Self {
         let file = json!({ "keyVaultSecretId": format!("file://{}", pem.display()) });
-        let extra = json!({
-            "protocol": "Https",
-            "sslCertificate": { "id": "sslCertificates/certificate" },
-        });
+        extra["protocol"] = json!("Https");
+        extra["sslCertificate"] = json!({ "id": "sslCertificates/certificate" });
         self.with("sslCertificates", "certificate", file)
-            .listen("tls", port, extra, pool, settings)
+            .listen(name, port, extra, pool, settings)
     }
 
     fn listen(self, name: &str, port: u16, mut extra: Value, pool: &str, settings: &str) -> Self {

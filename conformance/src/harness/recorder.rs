@@ -8,16 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use judge::read_head;
 
 use super::scene::Scene;
-use super::wire::{Wire, escape, find, values};
+use super::wire::{Stream, Wire, escape, find, values};
 use super::{PATIENCE, frames};
 
 /// What the recorder answers a scenario's requests with.
@@ -102,17 +104,22 @@ pub(crate) struct Recorder {
 }
 
 /// A connection behind the answer that upgraded it, and what has come since.
-type HandedOver = (TcpStream, Vec<u8>);
+type HandedOver = (Box<dyn Stream>, Vec<u8>);
 
 impl Recorder {
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_as(None).await
+    }
+
+    /// Over TLS, if there is a configuration for it.
+    pub(crate) async fn start_as(tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let shared = Shared::default();
         lock(&shared).scene = Scene::current();
         let (hand_over, handed_over) = unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared), hand_over));
+        tasks.spawn(accept(listener, tls, Arc::clone(&shared), hand_over));
         Ok(Self {
             address,
             shared,
@@ -158,16 +165,20 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Record> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, shared: Shared, hand_over: UnboundedSender<HandedOver>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    shared: Shared,
+    hand_over: UnboundedSender<HandedOver>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
-                let connection = Connection { stream, buffer: Vec::new(), shared: Arc::clone(&shared) };
-                let hand_over = hand_over.clone();
+                let (shared, tls, hand_over) = (Arc::clone(&shared), tls.clone(), hand_over.clone());
                 connections.spawn(async move {
                     // Whoever breaks off is the gateway, and what it left is in the record.
-                    if let Ok(Some(handed)) = connection.serve().await {
+                    if let Ok(Some(handed)) = serve(stream, tls, shared).await {
                         // Nobody wants it when the scenario is over.
                         let _ = hand_over.send(handed);
                     }
@@ -178,8 +189,26 @@ async fn accept(listener: TcpListener, shared: Shared, hand_over: UnboundedSende
     }
 }
 
+async fn serve(
+    tcp: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    shared: Shared,
+) -> Result<Option<HandedOver>> {
+    tcp.set_nodelay(true)?;
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(tcp),
+        Some(config) => Box::new(TlsAcceptor::from(config).accept(tcp).await?),
+    };
+    let connection = Connection {
+        stream,
+        buffer: Vec::new(),
+        shared,
+    };
+    connection.serve().await
+}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     shared: Shared,
 }
@@ -187,7 +216,6 @@ struct Connection {
 impl Connection {
     /// Serves requests up to the end, or to the one whose connection the scenario wants.
     async fn serve(mut self) -> Result<Option<HandedOver>> {
-        self.stream.set_nodelay(true)?;
         while let Some(seen) = self.request().await? {
             if matches!(seen.path(), "/probe" | "/sentinel") {
                 self.answer_aside(seen.path() == "/probe").await?;
@@ -210,7 +238,8 @@ impl Connection {
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Ok(self.stream.write_all(answer.as_bytes()).await?)
+        self.stream.write_all(answer.as_bytes()).await?;
+        Ok(self.stream.flush().await?)
     }
 
     /// Answers; says what comes after it.
@@ -231,11 +260,12 @@ impl Connection {
         let bytes = [text.as_bytes(), &reply.tail].concat();
         self.tell(">", &bytes);
         self.stream.write_all(&bytes).await?;
+        self.stream.flush().await?;
         match reply.then {
             Then::NextRequest | Then::HandOver => {}
             Then::Echo => self.echo(at).await?,
             Then::Close => self.stream.shutdown().await?,
-            Then::Reset => self.stream.set_zero_linger()?,
+            Then::Reset => self.stream.tcp().context("it is gone")?.set_zero_linger()?,
         }
         Ok(reply.then)
     }
@@ -248,6 +278,7 @@ impl Connection {
             noted = self.buffer.len();
             self.note(at, |seen| seen.after.extend(fresh));
             self.stream.write_all(&echoed).await?;
+            self.stream.flush().await?;
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(());
             }

@@ -48,6 +48,13 @@ impl Stream for TlsStream<TcpStream> {
     }
 }
 
+/// A backend's end.
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
+
 /// What is left of a connection that we have reset.
 impl Stream for tokio::io::Empty {
     fn tcp(&self) -> Option<&TcpStream> {
@@ -90,8 +97,8 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
     /// As the scene's transcript calls it, where there is one.
     noted: Option<(Scene, String)>,
-    /// The peer has reset it.
-    was_reset: bool,
+    /// How reading ended, if not by an end in order: FIN, over TLS `close_notify` before it.
+    broken: Option<ErrorKind>,
 }
 
 impl Wire {
@@ -99,14 +106,17 @@ impl Wire {
         Ok(Self::quiet(address).await?.noted("client"))
     }
 
-    /// From this address of ours.
-    pub(crate) async fn plain_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
+    /// From this address of ours; over TLS, if there is a configuration for it.
+    pub(crate) async fn from(
+        source: IpAddr,
+        address: SocketAddr,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((source, 0)))?;
         let tcp = socket.connect(address).await;
         let tcp = tcp.with_context(|| format!("cannot connect to {address} from {source}"))?;
-        tcp.set_nodelay(true)?;
-        Ok(Self::new(tcp, Vec::new()).noted("client"))
+        Ok(Self::over(climb(tcp, tls).await?).noted("client"))
     }
 
     /// A connection of which nothing goes into the transcript.
@@ -118,17 +128,17 @@ impl Wire {
     }
 
     /// A connection that somebody else has opened, and what came over it that nobody has read.
-    pub(crate) fn accepted(tcp: TcpStream, unread: Vec<u8>) -> Self {
-        Self::new(tcp, unread).noted("backend")
+    pub(crate) fn accepted(stream: Box<dyn Stream>, unread: Vec<u8>) -> Self {
+        let wire = Self {
+            buffer: unread,
+            ..Self::over(stream)
+        };
+        wire.noted("backend")
     }
 
     pub(crate) async fn tls(address: SocketAddr, config: Arc<ClientConfig>) -> Result<Self> {
         let tcp = TcpStream::connect(address).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from(GATEWAY_NAME)?;
-        let stream = TlsConnector::from(config).connect(name, tcp).await;
-        let stream = stream.context("the TLS handshake failed")?;
-        Ok(Self::new(stream, Vec::new()).noted("client"))
+        Ok(Self::over(climb(tcp, Some(config)).await?).noted("client"))
     }
 
     /// Over a stream that is open already.
@@ -137,7 +147,7 @@ impl Wire {
             stream,
             buffer: Vec::new(),
             noted: None,
-            was_reset: false,
+            broken: None,
         }
     }
 
@@ -215,7 +225,7 @@ impl Wire {
             Ok(length) => length,
             Err(error) => {
                 self.note("<", format!("({error})").as_bytes());
-                self.was_reset = error.kind() == ErrorKind::ConnectionReset;
+                self.broken = Some(error.kind());
                 return Ok(false);
             }
         };
@@ -351,25 +361,28 @@ impl Wire {
 
     /// Whether the peer was found to have reset the connection.
     pub(crate) fn was_reset(&self) -> bool {
-        self.was_reset
+        self.broken == Some(ErrorKind::ConnectionReset)
     }
 
     /// Fails unless the peer resets the connection, without another byte.
     pub(crate) async fn is_reset(&mut self, limit: Duration) -> Result<()> {
         self.ends(limit).await?;
         ensure!(
-            self.was_reset,
-            "the connection ends in order, not by a reset"
+            self.was_reset(),
+            "the connection does not end by a reset: {:?}",
+            self.broken
         );
         Ok(())
     }
 
-    /// Fails unless the peer ends the connection in order (FIN), without another byte.
+    /// Fails unless the peer ends the connection in order (FIN; over TLS close_notify first), without
+    /// another byte.
     pub(crate) async fn is_finished(&mut self, limit: Duration) -> Result<()> {
         self.ends(limit).await?;
         ensure!(
-            !self.was_reset,
-            "the connection is reset, not ended in order"
+            self.broken.is_none(),
+            "the connection is not ended in order: {:?}",
+            self.broken
         );
         Ok(())
     }
@@ -388,6 +401,20 @@ impl Wire {
         );
         Ok(())
     }
+}
+
+/// The same connection, under TLS if there is a configuration for it.
+pub(crate) async fn climb(
+    tcp: TcpStream,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<Box<dyn Stream>> {
+    tcp.set_nodelay(true)?;
+    let Some(config) = tls else {
+        return Ok(Box::new(tcp));
+    };
+    let name = ServerName::try_from(GATEWAY_NAME)?;
+    let stream = TlsConnector::from(config).connect(name, tcp).await;
+    Ok(Box::new(stream.context("the TLS handshake failed")?))
 }
 
 fn parse_head(head: &[u8]) -> Result<Answer> {

@@ -1,7 +1,6 @@
 //! One client: its connections, one after another.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::{Book, Ending, How, Order, Refusal, lock};
 use crate::harness::frames::{self, CLOSE, Came, PING, PONG, TEXT, masked};
 use crate::harness::site::HANDSHAKE;
-use crate::harness::wire::find;
+use crate::harness::wire::{Stream, climb, find};
 
 /// Nothing here takes so long, however busy the machine is.
 const FOREVER: Duration = Duration::from_secs(20);
@@ -35,7 +34,7 @@ pub(super) async fn live(
     let mut turn = turns.acquire().await.ok();
     loop {
         let mut least = Duration::ZERO;
-        match connect(order.front).await {
+        match connect(&order).await {
             Ok(Answer::Open(mut socket)) => {
                 drop(turn.take());
                 note(&book, |book| book.change_open(&socket.backend, 1));
@@ -84,17 +83,18 @@ enum Answer {
     Refused(Refusal),
 }
 
-async fn connect(front: SocketAddr) -> Result<Answer> {
-    timeout(FOREVER, handshake(front))
+async fn connect(order: &Order) -> Result<Answer> {
+    timeout(FOREVER, handshake(order))
         .await
         .context("no answer")?
 }
 
-async fn handshake(front: SocketAddr) -> Result<Answer> {
-    let mut stream = TcpStream::connect(front).await?;
-    stream.set_nodelay(true)?;
+async fn handshake(order: &Order) -> Result<Answer> {
+    let tcp = TcpStream::connect(order.front).await?;
+    let mut stream = climb(tcp, order.tls.clone()).await?;
     let request = format!("GET /echo HTTP/1.1\r\n{HANDSHAKE}");
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut buffer = Vec::with_capacity(512);
     let end = loop {
         if let Some(at) = find(&buffer, b"\r\n\r\n") {
@@ -129,7 +129,7 @@ async fn handshake(front: SocketAddr) -> Result<Answer> {
 
 /// An open WebSocket.
 struct Socket {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     backend: String,
 }
@@ -154,14 +154,14 @@ impl Socket {
                     let text = format!("{number} says {said}");
                     said += 1;
                     // A failure to send shows in what is read next.
-                    let _ = self.stream.write_all(&masked(TEXT, text.as_bytes())).await;
+                    let _ = self.say(&masked(TEXT, text.as_bytes())).await;
                     expected.push_back(text);
                     continue;
                 }
             };
             match came.opcode {
                 PING => {
-                    let _ = self.stream.write_all(&masked(PONG, &came.payload)).await;
+                    let _ = self.say(&masked(PONG, &came.payload)).await;
                 }
                 PONG => {}
                 CLOSE => return (Instant::now(), self.leave(&came).await),
@@ -182,7 +182,7 @@ impl Socket {
     async fn leave(&mut self, close: &Came) -> How {
         let (code, reason) = close.close().unwrap_or_default();
         let answer = masked(CLOSE, &close.payload[..close.payload.len().min(2)]);
-        if let Err(error) = self.stream.write_all(&answer).await {
+        if let Err(error) = self.say(&answer).await {
             return How::Lost(format!("Close {code} cannot be answered: {error}"));
         }
         if !self.buffer.is_empty() {
@@ -194,6 +194,11 @@ impl Socket {
             Ok(Err(error)) => How::Lost(format!("behind Close {code}: {error}")),
             Err(_) => How::Lost(format!("Close {code}, and TCP goes on")),
         }
+    }
+
+    async fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     async fn frame(&mut self) -> Result<Came> {

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -159,17 +157,9 @@ struct TlsBackend {
 
 impl TlsBackend {
     async fn open(stage: &Stage) -> Result<Self> {
-        let pem = stage.certificates.backend();
-        let chain = CertificateDer::pem_file_iter(&pem)?.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(&pem)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
         Ok(Self {
             listener: TcpListener::bind("127.0.0.1:0").await?,
-            config: Arc::new(config),
+            config: stage.certificates.server()?,
         })
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::house::{House, Plan};
-use super::story;
+use super::{over_both, story};
 use crate::harness::crowd::{Crowd, Order, affordable};
 use crate::harness::frames::{End, text};
 use crate::harness::site;
@@ -27,22 +27,7 @@ const OVER: u64 = 10;
 const START: Duration = Duration::from_secs(20);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![
-        story(
-            "a removed target's clients are closed with 1001, all others talk on",
-            || Plan::of(2).draining(DRAIN),
-            removed_target,
-        ),
-        story(
-            "a frame that is on its way arrives whole, and the Close comes behind it",
-            || Plan::by_hand().draining(DRAIN),
-            inside_a_frame,
-        ),
-        story(
-            "peers that answer no Close are cut at the deadline, in order",
-            || Plan::by_hand().draining(2),
-            cut,
-        ),
+    let once = vec![
         story(
             "Python's websockets sees 1001, and its own loop opens elsewhere",
             || Plan::of(2).first_members(1).draining(DRAIN),
@@ -52,15 +37,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "a removed listener's clients are closed with 1001, all others talk on",
             || Plan::of(1).draining(DRAIN),
             removed_listener,
-        ),
-        story(
-            "an operator drains a target with 1012, sees how far it is, and resumes it",
-            || {
-                Plan::of(2)
-                    .draining(DRAIN)
-                    .tunnels(json!({ "closeCode": 1012 }))
-            },
-            by_an_operator,
         ),
         story(
             "a drain that is cancelled leaves the rest where they are, until it is resumed",
@@ -80,12 +56,39 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             },
             two_thousand,
         ),
-        story(
+    ];
+    let twice = [
+        over_both(
+            "a removed target's clients are closed with 1001, all others talk on",
+            || Plan::of(2).draining(DRAIN),
+            removed_target,
+        ),
+        over_both(
+            "a frame that is on its way arrives whole, and the Close comes behind it",
+            || Plan::by_hand().draining(DRAIN),
+            inside_a_frame,
+        ),
+        over_both(
+            "peers that answer no Close are cut at the deadline, in order",
+            || Plan::by_hand().draining(2),
+            cut,
+        ),
+        over_both(
+            "an operator drains a target with 1012, sees how far it is, and resumes it",
+            || {
+                Plan::of(2)
+                    .draining(DRAIN)
+                    .tunnels(json!({ "closeCode": 1012 }))
+            },
+            by_an_operator,
+        ),
+        over_both(
             "SIGTERM closes every client with 1001",
             || Plan::of(2),
             sigterm,
         ),
-    ]
+    ];
+    [once, twice.concat()].concat()
 }
 
 async fn removed_target(house: House) -> Result<Told> {
@@ -161,7 +164,7 @@ async fn by_an_operator(house: House) -> Result<Told> {
             backend == "b2",
             "handshake {number} went to a target that drains"
         );
-        let answer = site::get(house.front, "/").await?;
+        let answer = house.get("/").await?;
         ensure!(
             site::backend_of(&answer)? == "b2",
             "request {number} went to a target that drains"

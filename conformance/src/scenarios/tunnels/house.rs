@@ -1,20 +1,23 @@
 //! A gateway before backends, with what `webSocket` says on its listener and on its HTTP settings.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 
 use crate::harness::PATIENCE;
 use crate::harness::admin::Admin;
-use crate::harness::backend::TestBackend;
+use crate::harness::backend::{TestBackend, Wish};
+use crate::harness::certificates::BACKEND_NAME;
 use crate::harness::crowd::Order;
 use crate::harness::document::{Document, idle_probe, plain_settings, pool, quick_probe};
 use crate::harness::gateway::{Gateway, Launch};
 use crate::harness::ports::free_port;
 use crate::harness::recorder::{Recorder, Reply, Then};
-use crate::harness::site::{HANDSHAKE, backend_of, handshake, wait_for_health};
+use crate::harness::site::{HANDSHAKE, backend_of, wait_for_health};
 use crate::harness::wire::{Answer, Wire};
 use crate::scenario::Stage;
 
@@ -22,9 +25,18 @@ use crate::scenario::Stage;
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n";
 
+/// What both legs of a tunnel are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Legs {
+    Plain,
+    /// TLS of a listener's, and to the backends.
+    Tls,
+}
+
 /// What a house is to be.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
+    legs: Legs,
     /// Called `b1`, `b2` ...
     backends: usize,
     /// How many of them are in the pool at first.
@@ -39,6 +51,8 @@ pub(super) struct Plan {
     balance: Option<Value>,
     /// The only backend is a recorder.
     by_hand: bool,
+    /// The backends will be taken off the network.
+    leaves: bool,
     launch: Launch,
 }
 
@@ -46,6 +60,7 @@ impl Plan {
     /// So many backends, all in the pool, and nothing set.
     pub(super) fn of(backends: usize) -> Self {
         Self {
+            legs: Legs::Plain,
             backends,
             members: backends,
             listener: json!({}),
@@ -53,6 +68,7 @@ impl Plan {
             settings: json!({}),
             balance: None,
             by_hand: false,
+            leaves: false,
             launch: Launch::default(),
         }
     }
@@ -65,8 +81,19 @@ impl Plan {
         }
     }
 
+    pub(super) fn over(self, legs: Legs) -> Self {
+        Self { legs, ..self }
+    }
+
     pub(super) fn first_members(self, members: usize) -> Self {
         Self { members, ..self }
+    }
+
+    pub(super) fn leaving(self) -> Self {
+        Self {
+            leaves: true,
+            ..self
+        }
     }
 
     pub(super) fn listener(self, listener: Value) -> Self {
@@ -104,7 +131,9 @@ pub(super) struct House {
     pub(super) backends: Vec<TestBackend>,
     /// What a house [by hand](Plan::by_hand) has instead.
     recorder: Option<Recorder>,
-    /// The listener `plain`.
+    /// How clients speak to it, if not in the clear.
+    tls: Option<Arc<ClientConfig>>,
+    /// The listener `front`.
     pub(super) front: SocketAddr,
     /// The listener `other`, to the same pool.
     pub(super) other: SocketAddr,
@@ -116,13 +145,24 @@ const SETTINGS: &str = "/v1/backendHttpSettingsCollection/settings";
 impl House {
     /// All members are up.
     pub(super) async fn open(stage: &Stage, plan: Plan) -> Result<Self> {
-        let start = async |number| TestBackend::start(stage, &format!("b{number}")).await;
+        let (is_tls, certificates) = (plan.legs == Legs::Tls, &stage.certificates);
+        let pem = certificates.backend();
+        let start = async |number| {
+            let wish = Wish {
+                tls: is_tls.then_some(&*pem),
+                leaves: plan.leaves,
+                ..Wish::default()
+            };
+            let started = TestBackend::start_as(stage, &format!("b{number}"), wish).await;
+            anyhow::Ok(started?.0)
+        };
         let backends = try_join_all((1..=plan.backends).map(start)).await?;
         let addresses = backends.iter().map(|backend| backend.address);
         let mut addresses: Vec<SocketAddr> = addresses.take(plan.members).collect();
         let mut recorder = None;
         if plan.by_hand {
-            let new = Recorder::start().await?;
+            let config = is_tls.then(|| certificates.server()).transpose()?;
+            let new = Recorder::start_as(config).await?;
             new.reset(Some(Reply {
                 text: SWITCH.to_owned(),
                 tail: Vec::new(),
@@ -134,26 +174,39 @@ impl House {
         }
         let probe = if plan.by_hand { "idle" } else { "quick" };
         let (port, other) = (free_port()?, free_port()?);
-        let mut settings = plain_settings(probe);
+        let (mut settings, mut probes) = (plain_settings(probe), [quick_probe(), idle_probe()]);
         settings["webSocket"] = plan.tunnels;
+        if is_tls {
+            settings["protocol"] = json!("Https");
+            settings["hostName"] = json!(BACKEND_NAME);
+            settings["trustedRootCertificates"] = json!([{ "id": "trustedRootCertificates/root" }]);
+            for probe in &mut probes {
+                probe["protocol"] = json!("Https");
+            }
+        }
+        let [quick, idle] = probes;
         for (name, value) in plan.settings.as_object().into_iter().flatten() {
             settings[name] = value.clone();
         }
         let listener = json!({ "webSocket": plan.listener });
+        let root = json!({ "data": certificates.root });
         let document = Document::new()
-            .with("probes", "quick", quick_probe())
-            .with("probes", "idle", idle_probe())
-            .with(
-                "backendHttpSettingsCollection",
-                "settings",
-                settings.clone(),
-            )
+            .with("probes", "quick", quick)
+            .with("probes", "idle", idle)
+            .with("trustedRootCertificates", "root", root)
+            .with("backendHttpSettingsCollection", "settings", settings)
             .pool("pool", &addresses)
-            .http_named("plain", port, listener, "pool", "settings")
             .http_named("other", other, json!({}), "pool", "settings");
+        let document = match plan.legs {
+            Legs::Plain => document.http_named("front", port, listener, "pool", "settings"),
+            Legs::Tls => {
+                let pem = certificates.gateway();
+                document.https_named("front", port, listener, &pem, "pool", "settings")
+            }
+        };
         let document = match plan.balance {
             None => document,
-            Some(properties) => document.balanced("plain", properties),
+            Some(properties) => document.balanced("front", properties),
         };
         let gateway = Gateway::with_state_as(&stage.programs, document, plan.launch).await?;
         let house = Self {
@@ -161,6 +214,7 @@ impl House {
             gateway,
             backends,
             recorder,
+            tls: is_tls.then(|| Arc::clone(&certificates.client)),
             front: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             other: SocketAddr::from((Ipv4Addr::LOCALHOST, other)),
         };
@@ -172,6 +226,12 @@ impl House {
 
     pub(super) fn admin(&self) -> Admin {
         self.gateway.admin
+    }
+
+    /// Where the backend by hand listens.
+    pub(super) fn by_hand(&self) -> Result<SocketAddr> {
+        let recorder = self.recorder.as_ref().context("no backend by hand")?;
+        Ok(recorder.address)
     }
 
     /// Waits until a backend has this health.
@@ -210,7 +270,7 @@ impl House {
 
     /// An open WebSocket, and the name of its backend.
     pub(super) async fn websocket(&self, path: &str) -> Result<(Wire, String)> {
-        let (wire, answer) = handshake(self.front, path).await?;
+        let (wire, answer) = self.handshake_at(Ipv4Addr::LOCALHOST, path, "").await?;
         ensure!(answer.status == 101, "{} {}", answer.status, answer.text());
         Ok((wire, backend_of(&answer)?))
     }
@@ -234,15 +294,34 @@ impl House {
         source: Ipv4Addr,
         fields: &str,
     ) -> Result<(Wire, Answer)> {
-        let mut wire = Wire::plain_from(IpAddr::V4(source), self.front).await?;
-        let head = format!("GET /echo HTTP/1.1\r\n{fields}{HANDSHAKE}");
+        self.handshake_at(source, "/echo", fields).await
+    }
+
+    async fn handshake_at(
+        &self,
+        source: Ipv4Addr,
+        path: &str,
+        fields: &str,
+    ) -> Result<(Wire, Answer)> {
+        let mut wire = Wire::from(IpAddr::V4(source), self.front, self.tls.clone()).await?;
+        let head = format!("GET {path} HTTP/1.1\r\n{fields}{HANDSHAKE}");
         wire.send(head.as_bytes()).await?;
         let answer = wire.answer(false).await?;
         Ok((wire, answer.context("no answer to the handshake")?))
     }
 
+    /// A request on a connection of its own.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer> {
+        let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut wire = Wire::from(source, self.front, self.tls.clone()).await?;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+        wire.send(head.as_bytes()).await?;
+        let answer = wire.answer(false).await?;
+        answer.with_context(|| format!("no answer to GET {path}"))
+    }
+
     /// Clients by the number.
     pub(super) fn clients(&self, count: usize) -> Order {
-        Order::quiet(self.front, count)
+        Order::quiet(self.front, count).over(self.tls.clone())
     }
 }

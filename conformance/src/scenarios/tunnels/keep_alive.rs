@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use super::house::{House, Plan};
-use super::story;
+use super::{over_both, story};
 use crate::harness::PATIENCE;
 use crate::harness::frames::{CLOSE, Came, End, PING, PONG, TEXT, close, ping, pong, text};
 use crate::harness::wire::Wire;
@@ -16,35 +16,36 @@ use crate::scenario::{Scenario, Told};
 const MISSED: Duration = Duration::from_secs(12);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![
-        story(
+    let once = vec![story(
+        "idleTimeout closes what is silent, pings or not",
+        || {
+            let tunnels = json!({ "pingIntervalInSec": 1, "idleTimeoutInSec": 3 });
+            Plan::by_hand().tunnels(tunnels)
+        },
+        idle,
+    )];
+    let twice = [
+        over_both(
             "silent peers are pinged, and neither sees the other's pongs",
-            pings,
+            || pings(2),
             are_pinged,
         ),
-        story(
+        over_both(
             "a client that answers no ping is ended, and its backend sees 1001",
-            pings,
+            || pings(1),
             gives_up,
         ),
-        story(
+        over_both(
             "a peer's own ping gets its own pong, whatever the gateway asks",
-            || Plan::by_hand().tunnels(json!({ "pingIntervalInSec": 2 })),
+            || pings(2),
             own_pings,
         ),
-        story(
-            "idleTimeout closes what is silent, pings or not",
-            || {
-                let tunnels = json!({ "pingIntervalInSec": 1, "idleTimeoutInSec": 3 });
-                Plan::by_hand().tunnels(tunnels)
-            },
-            idle,
-        ),
-    ]
+    ];
+    [once, twice.concat()].concat()
 }
 
-fn pings() -> Plan {
-    Plan::by_hand().tunnels(json!({ "pingIntervalInSec": 1 }))
+fn pings(seconds: u64) -> Plan {
+    Plan::by_hand().tunnels(json!({ "pingIntervalInSec": seconds }))
 }
 
 /// One end of a tunnel that answers what it is asked.

@@ -97,7 +97,7 @@ async fn access_log(house: House) -> Result<Told> {
 /// The same story in numbers, while the tunnel lives and when it has ended.
 async fn metrics(house: House) -> Result<Told> {
     let admin = house.admin();
-    let here = [r#"listener="plain""#, r#"pool="pool""#];
+    let here = [r#"listener="front""#, r#"pool="pool""#];
     let received = [r#"direction="to_backend""#, r#"opcode="text""#];
     let (mut wire, _) = house.websocket("/echo").await?;
     for _ in 0..3 {
@@ -120,7 +120,7 @@ async fn metrics(house: House) -> Result<Told> {
     wire.ends(PATIENCE).await?;
     drop(wire);
     let by = [r#"by="client""#, r#"code="1000""#];
-    let why = [r#"listener="plain""#, r#"reason="origin""#];
+    let why = [r#"listener="front""#, r#"reason="origin""#];
     for (name, labels, expected) in [
         ("gateway_tunnels_active", &here, 0.0),
         ("gateway_tunnels_opened_total", &here, 1.0),
@@ -221,7 +221,7 @@ async fn refusals(house: House) -> Result<Told> {
         .await?;
     let first = &told.data["refusals"][0];
     ensure!(
-        first["listener"] == "plain" && first["pool"] == "pool",
+        first["listener"] == "front" && first["pool"] == "pool",
         "{told:?}"
     );
     Ok(Told::Whole)

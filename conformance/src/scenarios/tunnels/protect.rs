@@ -7,7 +7,6 @@ use serde_json::json;
 use super::house::{House, Plan};
 use super::story;
 use crate::harness::PATIENCE;
-use crate::harness::site;
 use crate::harness::wire::{Wire, escape};
 use crate::scenario::{Scenario, Told};
 
@@ -115,7 +114,7 @@ async fn origins(house: House) -> Result<Told> {
         "the backend saw {seen} handshakes, not {allowed}"
     );
     // A plain request is no WebSocket: who may make it is the backend's to say.
-    let answer = site::get(house.front, "/").await?;
+    let answer = house.get("/").await?;
     ensure!(answer.status == 200, "a request: {}", answer.status);
     Ok(Told::Whole)
 }
@@ -134,7 +133,7 @@ async fn report_only(house: House) -> Result<Told> {
     let name = "gateway_handshake_foreign_origins_total";
     let counted = house
         .admin()
-        .metric_with(name, &[r#"listener="plain""#])
+        .metric_with(name, &[r#"listener="front""#])
         .await?;
     ensure!(
         counted == foreign as f64,

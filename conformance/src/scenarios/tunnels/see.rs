@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::house::{House, Plan};
-use super::story;
+use super::{over_both, story};
 use crate::harness::crowd::{Crowd, How};
 use crate::harness::frames::{CLOSE, TEXT, masked, unmasked};
 use crate::harness::site::backend_of;
@@ -17,7 +17,7 @@ use crate::harness::{PATIENCE, until};
 use crate::scenario::{Scenario, Told};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![
+    let once = vec![
         story(
             "the list says who is connected to what, and its counts are right at once",
             || Plan::of(2),
@@ -30,16 +30,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         story("a long list comes in pages, sorted", || Plan::of(1), pages),
         story(
-            "one is closed with the operator's code and reason",
-            Plan::by_hand,
-            close_one,
-        ),
-        story(
             "those that match a filter are closed at the operator's pace",
             || Plan::of(2),
             close_some,
         ),
-    ]
+    ];
+    let twice = [over_both(
+        "one is closed with the operator's code and reason",
+        Plan::by_hand,
+        close_one,
+    )];
+    [once, twice.concat()].concat()
 }
 
 async fn get(house: &House, query: &str) -> Result<Vec<Value>> {
@@ -75,7 +76,7 @@ async fn list(house: House) -> Result<Told> {
         anyhow::bail!("not one, but {listed:?}");
     };
     let expected = json!({
-        "listener": "plain", "rule": "plain", "pool": "pool", "settings": "settings",
+        "listener": "front", "rule": "front", "pool": "pool", "settings": "settings",
         "target": house.backends[index].address.to_string(),
         "client": wire.local_address()?.to_string(),
         "host": "gateway.test", "path": "/echo", "subprotocol": "chat",
@@ -131,8 +132,8 @@ async fn filters(house: House) -> Result<Told> {
     let first = house.backends[0].address;
     let rows = [
         (String::new(), 4),
-        ("?listener=plain".to_owned(), 4),
-        ("?rule=plain&pool=pool".to_owned(), 4),
+        ("?listener=front".to_owned(), 4),
+        ("?rule=front&pool=pool".to_owned(), 4),
         ("?listener=other".to_owned(), 0),
         (format!("?target={first}"), at_first),
         ("?client=127.0.9.0/24".to_owned(), 3),
