@@ -190,15 +190,15 @@ async fn own_pings(house: House) -> Result<Told> {
 }
 
 async fn idle(house: House) -> Result<Told> {
+    let opening = Instant::now();
     let (mut client, mut backend) = open(&house).await?;
     let (mut talker, mut listener) = open(&house).await?;
-    let opened = Instant::now();
     let silent = async {
         let (client, backend) = tokio::try_join!(
             client.next_but_pings(MISSED),
             backend.next_but_pings(MISSED)
         )?;
-        Ok((client, backend, opened.elapsed()))
+        Ok((client, backend, opening.elapsed()))
     };
     let talk = async {
         for number in 0..6 {
