@@ -14,6 +14,10 @@ use crate::error::AdminError;
 /// should not keep that for good.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A body of so many bytes is parsed in less than a millisecond. Another thread would first have to be
+/// woken, which takes longer where the machine is busy.
+const PARSED_AT_ONCE: usize = 16 << 10;
+
 /// The body as a tree that knows its places, within a turn that is to be kept until the write is
 /// done: trees are many times larger than their text.
 pub(crate) async fn read_json<'t>(
@@ -25,6 +29,12 @@ pub(crate) async fn read_json<'t>(
     let text = read_text(headers, body, limit).await?;
     let turn = turns.acquire().await;
     let turn = turn.expect("the semaphore is never closed");
+    if text.len() <= PARSED_AT_ONCE {
+        return Ok((
+            JsonTree::parse(&text).map_err(AdminError::InvalidJson)?,
+            turn,
+        ));
+    }
     // A body of megabytes must not keep the runtime from probes and other requests.
     let parsing = tokio::task::spawn_blocking(move || JsonTree::parse(&text));
     match parsing.await {

@@ -8,10 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use gateway_core::resource::ResourceChange;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::changes::ResourceChange;
 
 /// Something that happened.
 #[derive(Debug, Clone)]

@@ -8,7 +8,6 @@
 mod answer;
 mod api;
 mod body;
-mod changes;
 mod control;
 mod error;
 mod events;
@@ -21,7 +20,6 @@ mod routes;
 mod serve;
 
 pub use api::{health_router, router};
-pub use changes::{ChangeKind, ResourceChange, changes_between};
 pub use control::{
     Applied, ApplyError, CannotRebalance, CloseTunnels, Control, HealthReport, MemberHealth,
     NoSuchTarget, Precondition, Published, WhichTunnels, Write,

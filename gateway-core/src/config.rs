@@ -37,7 +37,7 @@ pub use websocket::{
 };
 
 pub(crate) use collector::{Collector, Found};
-pub(crate) use parse::references;
+pub(crate) use parse::{parse_less, parse_put, references};
 pub(crate) use problems::position;
 
 use crate::name::{

@@ -32,7 +32,15 @@ impl PartialOrd for CaselessName {
 
 impl Ord for CaselessName {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.lowered().cmp(other.lowered())
+        let (this, that) = (self.0.as_bytes(), other.0.as_bytes());
+        let pairs = this.iter().zip(that);
+        // Most names differ in few places.
+        let differ = pairs.filter(|(this, that)| this != that);
+        let mut orders =
+            differ.map(|(this, that)| this.to_ascii_lowercase().cmp(&that.to_ascii_lowercase()));
+        orders
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| this.len().cmp(&that.len()))
     }
 }
 

@@ -7,6 +7,7 @@
 //! The types keep what is there; whether it makes sense is judged in [`config`](crate::config).
 
 mod backend;
+mod changes;
 mod collection;
 mod define;
 mod edit;
@@ -26,6 +27,7 @@ mod unserved;
 mod websocket;
 
 pub use backend::*;
+pub use changes::{ChangeKind, ResourceChange, changes_between};
 pub use collection::{Collection, UnknownCollection};
 pub use edit::{Edit, EditError, Edited, apply_edit};
 pub use frontend::*;

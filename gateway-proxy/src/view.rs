@@ -73,12 +73,8 @@ impl Published {
             .collect();
         let gates = books.gates.of(&snapshot);
         let routes = snapshot.routes.iter();
-        let tunnels = routes
-            .map(|route| {
-                let (listener, pool) = (&route.listener, &route.backend.pool);
-                books.tunnels.enter(listener, pool, snapshot.workers)
-            })
-            .collect();
+        let pairs = routes.map(|route| (&route.listener, &route.backend.pool));
+        let tunnels = books.tunnels.enter(pairs, snapshot.workers);
         Ok(Self {
             snapshot,
             material,
@@ -106,6 +102,7 @@ pub(crate) struct View {
 pub(crate) struct Names {
     /// By [`Backend::index`].
     fixed: Vec<HeaderValue>,
+    /// Where requests are named by their target. Elsewhere, only HTTP/1.0 without `Host` needs one.
     targets: HashMap<TargetId, HeaderValue>,
 }
 
@@ -191,7 +188,9 @@ impl Names {
             };
             value(host)
         });
-        let targets = snapshot.backends.iter().flat_map(|backend| {
+        let by_target = |backend: &&Arc<Backend>| backend.settings.host == BackendHost::FromTarget;
+        let backends = snapshot.backends.iter().filter(by_target);
+        let targets = backends.flat_map(|backend| {
             let targets = backend.targets.iter();
             targets.map(|target| (target.id, value(&authority(target))))
         });

@@ -2,7 +2,7 @@
 //! no other thread writes it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -216,11 +216,9 @@ impl Worker {
         for (endpoint, socket) in sockets {
             self.start_listening(endpoint, socket);
         }
-        let backends = view.snapshot.backends.iter();
-        let wanted: HashSet<u64> = backends
-            .flat_map(|backend| backend.targets.iter().map(|target| target.health.id))
-            .collect();
-        self.pool.keep_only(&wanted);
+        let targets = view.snapshot.backends.iter();
+        let targets = targets.flat_map(|backend| &backend.targets);
+        self.pool.keep_only(targets.map(|target| target.health.id));
         self.in_flight.refresh(&view.snapshot);
         self.tunnels.refresh(&view.snapshot).await;
     }

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use gateway_admin::ApplyError;
 use gateway_core::config::{Config, ConfigProblem, ConfigProblems, Parsed, Severity};
 use gateway_core::resource::ApplicationGateway;
-use gateway_core::snapshot::{
-    CompileOptions, Generation, Resolutions, Revision, Snapshot, compile,
-};
+use gateway_core::snapshot::{CompileOptions, Generation, Resolutions, Revision, compile};
 use gateway_net::dns::DnsWatcher;
 use gateway_net::files::FileWatcher;
 use gateway_net::material::{self, Material, MaterialError};
@@ -75,7 +73,6 @@ impl Plan {
 /// Ready to be published.
 pub(crate) struct Candidate {
     live: Live,
-    snapshot: Arc<Snapshot>,
     prepared: Prepared,
 }
 
@@ -103,19 +100,13 @@ impl DataPlane {
         }
     }
 
-    /// Loads what `config` names; what did not change since `previous` is shared.
-    pub(crate) async fn load(
+    /// Loads what `config` names; what did not change since `previous` is shared. Blocks.
+    pub(crate) fn load(
         &self,
-        config: &Arc<Config>,
-        previous: &Arc<Material>,
+        config: &Config,
+        previous: &Material,
     ) -> Result<Arc<Material>, Vec<MaterialError>> {
-        let (config, previous) = (Arc::clone(config), Arc::clone(previous));
-        let load = move || Material::load(&config, Some(&previous));
-        match tokio::task::spawn_blocking(load).await {
-            Ok(Ok(material)) => Ok(Arc::new(material)),
-            Ok(Err(errors)) => Err(errors),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        Material::load(config, Some(previous)).map(Arc::new)
     }
 
     /// Compiles `plan` after `live`, and binds what is new in it.
@@ -158,9 +149,8 @@ impl DataPlane {
                 refused: None,
                 resolutions,
                 material,
-                snapshot: Some(Arc::clone(&snapshot)),
+                snapshot: Some(snapshot),
             },
-            snapshot,
             prepared,
         })
     }
@@ -168,9 +158,15 @@ impl DataPlane {
     /// Makes `candidate` live; returns when every worker serves by it.
     pub(crate) async fn publish(&self, candidate: Candidate) -> Live {
         self.proxy.publish(candidate.prepared).await;
-        let material = Arc::clone(&candidate.live.material);
-        self.prober.update(candidate.snapshot, material);
         candidate.live
+    }
+
+    /// Probes the targets of what is live.
+    pub(crate) fn probe(&self, live: &Live) {
+        if let Some(snapshot) = &live.snapshot {
+            let material = Arc::clone(&live.material);
+            self.prober.update(Arc::clone(snapshot), material);
+        }
     }
 
     /// Watches the files that `configs` name, and `more`.

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gateway_admin::{Event, EventId, Happening, Since, Told};
 use tokio::sync::watch;
 
-pub(crate) use feed::{Feed, Publications};
+pub(crate) use feed::{Feed, Publications, Published};
 
 /// So many events are kept for those who come back, and for those who are slow. An event is a few
 /// hundred bytes; one with a hundred changes or refusals some thousands.

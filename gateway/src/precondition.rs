@@ -1,5 +1,7 @@
 //! `If-Match` and `If-None-Match`, judged when it is the write's turn (RFC 9110 section 13).
 
+use std::cell::LazyCell;
+
 use gateway_admin::{ApplyError, Precondition};
 use gateway_core::resource::{ApplicationGateway, Edit};
 
@@ -9,18 +11,20 @@ pub(crate) fn judge(
     edit: &Edit,
     precondition: &Precondition,
 ) -> Result<(), ApplyError> {
-    let current = current_tag(document, edit);
-    let holds = match (precondition, &current) {
-        (Precondition::None, _) => true,
-        (Precondition::Exists, current) => current.is_some(),
-        (Precondition::Absent, current) => current.is_none(),
-        (Precondition::Matches(tags), Some(current)) => tags.contains(current),
-        (Precondition::Matches(_), None) => false,
+    // A tag costs a hash of what it stands for.
+    let current = LazyCell::new(|| current_tag(document, edit));
+    let holds = match precondition {
+        Precondition::None => true,
+        Precondition::Exists => current.is_some(),
+        Precondition::Absent => current.is_none(),
+        Precondition::Matches(tags) => current.as_ref().is_some_and(|tag| tags.contains(tag)),
     };
     if holds {
         Ok(())
     } else {
-        Err(ApplyError::PreconditionFailed { current })
+        Err(ApplyError::PreconditionFailed {
+            current: current.clone(),
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use gateway_net::files::FileWatcher;
 use gateway_probe::Prober;
 use gateway_proxy::{AccessSink, Proxy, ProxyOptions};
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -144,7 +145,8 @@ impl Process {
         admin.serve_health(&control, &tasks, &stop_admin);
         supervisor.start().await?;
         phase.send_replace(Phase::Serving);
-        tasks.spawn(supervisor.run(incoming, stop_supervisor.clone()));
+        let (runtime, stop) = (Handle::current(), stop_supervisor.clone());
+        tasks.spawn_blocking(move || runtime.block_on(supervisor.run(incoming, stop)));
         let changes = tell_of_health(prober.events(), Arc::clone(&proxy), stop_admin.clone());
         tasks.spawn(changes);
         // Last: before, it would tell that there is no configuration, or that all is starting.

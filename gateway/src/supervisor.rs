@@ -2,7 +2,11 @@
 //!
 //! A change is checked, resolved, loaded, compiled and bound, then stored, then published. What can
 //! fail comes before the store, so that what is stored is always published. DNS answers and
-//! certificates that change publish a new generation of the same revision.
+//! certificates that change publish a new generation of the same revision. Whoever asked is answered
+//! when every worker serves by the change; what no request waits for comes after that.
+//!
+//! It has a thread of its own, so that parsing, loading and storing need no other one: each thread
+//! that takes part must be woken, which on a busy machine costs more than the work.
 
 mod reload;
 
@@ -16,13 +20,12 @@ use gateway_core::resource::{ApplicationGateway, Edit, EditError, apply_edit};
 use gateway_core::snapshot::Revision;
 use gateway_net::material::MaterialError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Candidate, DataPlane, Plan};
 use crate::config_file::ConfigFile;
 use crate::document::{Sent, chain, material_problems};
-use crate::events::Publications;
+use crate::events::{Publications, Published};
 use crate::live::Live;
 use crate::metrics::ConfigMetrics;
 use crate::precondition;
@@ -118,7 +121,7 @@ impl Supervisor {
                 };
                 let plan = Plan::new(parsed, Revision(1));
                 let candidate = self.prepare(plan, true, Sent::Nothing).await?;
-                self.publish(candidate, "start").await;
+                self.publish_and_tell(candidate, "start").await;
             }
             Source::Store(store) => {
                 let history = store.history().await?;
@@ -132,7 +135,7 @@ impl Supervisor {
                     .map_err(|source| StartError::Stored { revision, source })?;
                 let plan = Plan::new(parsed, revision);
                 match self.prepare(plan.clone(), true, Sent::Nothing).await {
-                    Ok(candidate) => self.publish(candidate, "start").await,
+                    Ok(candidate) => self.publish_and_tell(candidate, "start").await,
                     Err(ApplyError::Invalid(problems)) => self.wait_for_files(plan, &problems),
                     Err(error) => return Err(error.into()),
                 }
@@ -187,14 +190,22 @@ impl Supervisor {
             // The client left before its turn: nobody would learn what became of the write.
             return;
         }
-        let result = self.write(write).await;
-        if let Err(error) = &result {
-            tracing::info!(%error, "a change is refused");
+        match self.write(&write).await {
+            Ok((applied, published)) => {
+                let _ = answer.send(Ok(applied));
+                if let Some(published) = published {
+                    self.tell(published).await;
+                }
+            }
+            Err(error) => {
+                tracing::info!(%error, "a change is refused");
+                let _ = answer.send(Err(error));
+            }
         }
-        let _ = answer.send(result);
     }
 
-    async fn write(&mut self, write: Write) -> Result<Applied, ApplyError> {
+    /// Does what `write` asks; what was published, if anything, is not told yet.
+    async fn write(&mut self, write: &Write) -> Result<(Applied, Option<Published>), ApplyError> {
         let store = match &self.source {
             Source::Store(store) => store.clone(),
             Source::File(file) => {
@@ -207,9 +218,7 @@ impl Supervisor {
         let live = self.current();
         let before = live.document.clone();
         precondition::judge(before.as_deref(), &write.edit, &write.precondition)?;
-        // A document of megabytes must not keep the runtime from probes and requests.
-        let edited = block_in_place(|| apply_edit(before.as_deref(), &write.edit));
-        let edited = edited.map_err(refused)?;
+        let edited = apply_edit(before.as_deref(), &write.edit).map_err(refused)?;
         let created = edited.created;
         let warnings = edited.parsed.warnings.clone();
         let plan = Plan::new(edited.parsed, Revision(live.revision.0 + 1));
@@ -224,7 +233,7 @@ impl Supervisor {
             store_time,
         };
         if live.snapshot.is_some() && before.as_deref() == Some(&*after) {
-            return Ok(answer(live.published(), Duration::ZERO));
+            return Ok((answer(live.published(), Duration::ZERO), None));
         }
 
         let refresh = matches!(write.edit, Edit::Replace(_));
@@ -233,7 +242,7 @@ impl Supervisor {
         if write.dry_run {
             drop(candidate);
             self.plane.forget(&config, &live.config).await;
-            return Ok(answer(live.published(), Duration::ZERO));
+            return Ok((answer(live.published(), Duration::ZERO), None));
         }
         let storing = Instant::now();
         if let Err(error) = self.commit(&store, live.revision, &after).await {
@@ -242,12 +251,12 @@ impl Supervisor {
             return Err(error);
         }
         let store_time = storing.elapsed();
-        self.publish(candidate, "change").await;
-        let applied = answer(self.current().published(), store_time);
+        let published = self.publish(candidate, "change").await;
+        let applied = answer(published.after.published(), store_time);
         self.metrics
             .apply_duration
             .observe(applied.apply_time.as_secs_f64());
-        Ok(applied)
+        Ok((applied, Some(published)))
     }
 
     /// Makes `document` the revision after `expected`.
@@ -278,7 +287,7 @@ impl Supervisor {
         // Before they are read, so that no later version is missed.
         self.plane
             .watch_files([&live.config, &plan.config], self.source.path());
-        let loaded = self.plane.load(&plan.config, &live.material).await;
+        let loaded = self.plane.load(&plan.config, &live.material);
         let material = loaded.map_err(|errors| unusable(&errors, &plan.document, sent))?;
         let resolutions = self
             .plane
@@ -292,23 +301,40 @@ impl Supervisor {
         bound
     }
 
-    async fn publish(&mut self, candidate: Candidate, why: &'static str) {
+    /// Makes `candidate` live: every worker serves by it when this returns.
+    async fn publish(&mut self, candidate: Candidate, cause: &'static str) -> Published {
         let mut live = self.plane.publish(candidate).await;
         live.refused = self.refusals.told();
         self.metrics.revision.set(live.revision.0);
         self.metrics.generation.set(live.generation.0);
+        let after = Arc::new(live);
+        let before = self.live.send_replace(Arc::clone(&after));
+        Published {
+            before,
+            after,
+            cause,
+        }
+    }
+
+    /// Tells the prober, the log and the events what is live. No request waits for that.
+    async fn tell(&self, published: Published) {
+        let live = &published.after;
+        self.plane.probe(live);
+        self.plane.watch_files([&live.config], self.source.path());
         tracing::info!(
             revision = live.revision.0,
             generation = live.generation.0,
             listeners = live.config.listeners.len(),
             warnings = live.warnings.len(),
-            why,
+            why = published.cause,
             "published"
         );
-        self.plane.watch_files([&live.config], self.source.path());
-        let live = Arc::new(live);
-        let before = self.live.send_replace(Arc::clone(&live));
-        self.publications.tell(before, live, why).await;
+        self.publications.tell(published).await;
+    }
+
+    async fn publish_and_tell(&mut self, candidate: Candidate, cause: &'static str) {
+        let published = self.publish(candidate, cause).await;
+        self.tell(published).await;
     }
 }
 

@@ -6,7 +6,7 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::response::{IntoResponse, Response};
 use gateway_core::config::ConfigProblem;
-use gateway_core::resource::Edit;
+use gateway_core::resource::{Edit, ResourceChange, changes_between};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,6 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::answer::{GATEWAY_WARNINGS, SERVER_TIMING, json, of_revision, tagged, timing};
-use crate::changes::{self, ResourceChange};
 use crate::control::{Applied, Control, Write};
 use crate::error::AdminError;
 use crate::preconditions;
@@ -88,7 +87,7 @@ pub(crate) fn receipt(applied: &Applied, dry_run: bool, stored: Option<Stored<'_
         generation: applied.published.generation,
         dry_run,
         created: applied.created,
-        changes: changes::changes_between(applied.before.as_deref(), &applied.after),
+        changes: changes_between(applied.before.as_deref(), &applied.after),
         warnings: findings(&applied.warnings),
         resource: stored.as_ref().map(|stored| &stored.json),
     };

@@ -1,6 +1,7 @@
 //! Gathers problems while a document is read and checked; places them in its text at the end.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::ops::Range;
 
 use super::{ConfigProblem, ConfigProblems, Position, Severity};
@@ -127,19 +128,22 @@ impl<'t> Collector<'t> {
     }
 
     /// Whether the value there, or one around it, could not be read.
-    pub(crate) fn has_failed(&self, pointer: &str) -> bool {
+    pub(crate) fn has_failed(&self, pointer: impl Display) -> bool {
         if self.failed.is_empty() {
             return false;
         }
-        let lowered = pointer.to_ascii_lowercase();
+        let lowered = pointer.to_string().to_ascii_lowercase();
         let mut ends = lowered.match_indices('/').map(|(at, _)| at);
         ends.any(|end| self.failed.contains(&lowered[..end])) || self.failed.contains(&lowered)
     }
 
     /// Whether any value at or inside `pointer` could not be read.
-    pub(crate) fn has_failed_inside(&self, pointer: &str) -> bool {
-        let lowered = pointer.to_ascii_lowercase();
-        self.has_failed(pointer)
+    pub(crate) fn has_failed_inside(&self, pointer: impl Display) -> bool {
+        if self.failed.is_empty() {
+            return false;
+        }
+        let lowered = pointer.to_string().to_ascii_lowercase();
+        self.has_failed(&lowered)
             || self.failed.iter().any(|failed| {
                 failed
                     .strip_prefix(&lowered)

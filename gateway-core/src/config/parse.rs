@@ -24,7 +24,8 @@ use std::path::Path;
 
 use super::{Collector, Config, ConfigProblem, ConfigProblems};
 use crate::resource::{
-    ApplicationGateway, Collection, INVALID_VALUE, JsonTree, Reference, Resource,
+    ApplicationGateway, Collection, INVALID_VALUE, JsonTree, Node, NodeValue, Pointer, Reference,
+    Resource,
 };
 
 pub(crate) use references::references;
@@ -60,6 +61,43 @@ pub fn parse_in(document: &JsonTree, folder: &Path) -> Result<Parsed, ConfigProb
 fn check(document: &JsonTree, folder: Option<&Path>) -> Result<Parsed, ConfigProblems> {
     let mut problems = Collector::new(document);
     let gateway = ApplicationGateway::read(document, &mut problems);
+    judge(gateway, document, folder, problems)
+}
+
+/// Checks `accepted`, a document that was accepted before, with one resource put in its place: the
+/// only one that is in `put`, and the only one that is read. References to the others lead
+/// somewhere, as before: no name goes.
+pub(crate) fn parse_put(
+    mut accepted: ApplicationGateway,
+    (collection, index): (Collection, usize),
+    put: &JsonTree,
+) -> Result<Parsed, ConfigProblems> {
+    let mut problems = Collector::new(put);
+    let root = Pointer::ROOT;
+    let properties = root.name("properties");
+    let at = properties.name(collection.wire_name());
+    let resources = put.root.get("properties");
+    let resources = resources.and_then(|properties| properties.get(collection.wire_name()));
+    if let Some(node) = resources.and_then(|resources| resources.element(index)) {
+        let place = (collection, index);
+        accepted.put(place, node, &at.index(index), &mut problems);
+    }
+    judge(accepted, put, None, problems)
+}
+
+/// Checks `accepted`, a document that was accepted before, less something that nothing refers to.
+pub(crate) fn parse_less(accepted: ApplicationGateway) -> Result<Parsed, ConfigProblems> {
+    let nothing = JsonTree::around(Node::new(NodeValue::Null), None);
+    judge(accepted, &nothing, None, Collector::new(&nothing))
+}
+
+/// Checks what was read, and the references in `read`.
+fn judge(
+    gateway: ApplicationGateway,
+    read: &JsonTree,
+    folder: Option<&Path>,
+    problems: Collector<'_>,
+) -> Result<Parsed, ConfigProblems> {
     let mut checker = Checker {
         gateway: &gateway,
         known: known_names(&gateway),
@@ -67,7 +105,7 @@ fn check(document: &JsonTree, folder: Option<&Path>) -> Result<Parsed, ConfigPro
         problems,
     };
     checker.names();
-    checker.references(document);
+    checker.references(read);
     let config = checker.config();
     checker.policies();
     checker.unserved();
@@ -110,18 +148,32 @@ struct Place<'g> {
     name: &'g str,
 }
 
-impl Place<'_> {
+impl<'g> Place<'g> {
     /// The pointer of one of its properties; `path` may go deeper.
-    fn property(&self, path: &str) -> String {
-        format!(
-            "/properties/{}/{}/properties/{path}",
-            self.collection, self.index
-        )
+    fn property<P: fmt::Display>(&self, path: P) -> PropertyAt<'g, P> {
+        PropertyAt { place: *self, path }
     }
 
     /// The pointer of the resource itself.
     fn pointer(&self) -> String {
         format!("/properties/{}/{}", self.collection, self.index)
+    }
+}
+
+/// The pointer of a property, written only where there is a problem: a large document has thousands.
+#[derive(Debug, Clone, Copy)]
+struct PropertyAt<'g, P> {
+    place: Place<'g>,
+    path: P,
+}
+
+impl<P: fmt::Display> fmt::Display for PropertyAt<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place {
+            collection, index, ..
+        } = self.place;
+        let path = &self.path;
+        write!(f, "/properties/{collection}/{index}/properties/{path}")
     }
 }
 
@@ -181,7 +233,7 @@ impl<'g> Checker<'g, '_> {
     /// Notes that a required property is missing, unless it is there and unreadable.
     fn missing(&mut self, place: &Place<'_>, property: &str, remedy: &str) {
         let pointer = place.property(property);
-        if !self.problems.has_failed_inside(&pointer) {
+        if !self.problems.has_failed_inside(pointer) {
             let message = format!("{place} has no `{property}`");
             self.problems
                 .error(pointer, MISSING_PROPERTY, message, remedy);
@@ -206,7 +258,7 @@ impl<'g> Checker<'g, '_> {
     /// A number within its bounds; `None` after an error has been noted, or when there is none.
     fn bounded(
         &mut self,
-        pointer: &str,
+        pointer: impl fmt::Display,
         owner: &dyn fmt::Display,
         value: Option<u32>,
         bounds: RangeInclusive<u32>,
@@ -215,9 +267,10 @@ impl<'g> Checker<'g, '_> {
         if bounds.contains(&value) {
             return Some(value);
         }
+        let pointer = pointer.to_string();
         let property = pointer.rsplit('/').next().unwrap_or_default();
         self.problems.error(
-            pointer,
+            &pointer,
             INVALID_VALUE,
             format!("`{property}` of {owner} is {value}"),
             format!("write {} to {}", bounds.start(), bounds.end()),
@@ -228,7 +281,7 @@ impl<'g> Checker<'g, '_> {
     /// As [`Checker::bounded`], for a port.
     fn port(
         &mut self,
-        pointer: &str,
+        pointer: impl fmt::Display,
         owner: &dyn fmt::Display,
         value: Option<u32>,
     ) -> Option<std::num::NonZeroU16> {

@@ -5,7 +5,12 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::changes::{Change, differing};
+use super::pointer::Pointer;
+use super::read::Read;
+use super::tree::Node;
 use super::{ApplicationGateway, Resource};
+use crate::config::Collector;
 
 macro_rules! collections {
     ($($(#[$doc:meta])* $variant:ident($field:ident) = $wire:literal;)*) => {
@@ -39,6 +44,45 @@ macro_rules! collections {
             pub fn collection(&self, collection: Collection) -> Vec<Value> {
                 match collection {
                     $(Collection::$variant => values(self.properties.$field.as_deref()),)*
+                }
+            }
+
+            /// Puts the resource that `node` holds at `index` of `collection`, or at its end. What of
+            /// it cannot be read is noted; `at` is its place.
+            pub(crate) fn put(
+                &mut self,
+                (collection, index): (Collection, usize),
+                node: &Node,
+                at: &Pointer<'_>,
+                problems: &mut Collector<'_>,
+            ) {
+                match collection {
+                    $(Collection::$variant => {
+                        let read = Read::read(node, at, problems);
+                        put(&mut self.properties.$field, index, read.unwrap_or_default());
+                    })*
+                }
+            }
+
+            /// The resources of `collection` that are others in `after`.
+            pub(super) fn differing_in(
+                &self,
+                collection: Collection,
+                after: &Self,
+            ) -> Vec<Change> {
+                match collection {
+                    $(Collection::$variant => differing(
+                        collection,
+                        self.properties.$field.as_deref(),
+                        after.properties.$field.as_deref(),
+                    ),)*
+                }
+            }
+
+            /// Takes away the resource at `index` of `collection`.
+            pub(crate) fn remove(&mut self, collection: Collection, index: usize) {
+                match collection {
+                    $(Collection::$variant => remove(&mut self.properties.$field, index),)*
                 }
             }
 
@@ -140,6 +184,20 @@ fn names<R: Resource>(resources: Option<&[R]>) -> Vec<&str> {
     resources
         .map(|resource| resource.name().unwrap_or_default())
         .collect()
+}
+
+fn put<R>(resources: &mut Option<Vec<R>>, index: usize, resource: R) {
+    let resources = resources.get_or_insert_default();
+    match resources.get_mut(index) {
+        Some(place) => *place = resource,
+        None => resources.push(resource),
+    }
+}
+
+fn remove<R>(resources: &mut Option<Vec<R>>, index: usize) {
+    if let Some(resources) = resources {
+        resources.remove(index);
+    }
 }
 
 fn values<R: serde::Serialize>(resources: Option<&[R]>) -> Vec<Value> {

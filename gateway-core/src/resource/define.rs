@@ -28,6 +28,17 @@ macro_rules! objects {
             pub(crate) const PROPERTIES: &'static [&'static str] = &[$($wire),*];
         }
 
+        impl crate::resource::changes::Properties for $name {
+            fn differing(&self, after: &Self) -> Vec<(&'static str, crate::resource::ChangeKind)> {
+                let mut found = Vec::new();
+                $(
+                    let kind = crate::resource::changes::kind(&self.$field, &after.$field);
+                    found.extend(kind.map(|kind| ($wire, kind)));
+                )*
+                found
+            }
+        }
+
         impl crate::resource::read::Read for $name {
             fn read(
                 node: &crate::resource::tree::Node,

@@ -1,11 +1,16 @@
 //! One change to a document: the whole of it, or one resource of a collection.
 //!
-//! The current document, with its secrets, becomes a tree again; what the writer sent is put into
-//! it with its own places, and the whole is checked like any document.
+//! Of one resource, only what the writer sent is read, with its own places; it is put into a copy of
+//! the current document, and the whole is checked like any document. So a change costs little where
+//! the document is large (`docs/decisions/0037-what-a-change-does-not-touch.md`).
 
+use super::stored::written;
 use super::tree::{Node, NodeValue, Property};
 use super::{ApplicationGateway, Collection, JsonTree};
-use crate::config::{ConfigProblem, ConfigProblems, Parsed, Severity, parse, position, references};
+use crate::config::{
+    ConfigProblem, ConfigProblems, Parsed, Severity, parse, parse_less, parse_put, position,
+    references,
+};
 
 /// What a writer wants.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,18 +79,22 @@ pub fn apply_edit(current: Option<&ApplicationGateway>, edit: &Edit) -> Result<E
 }
 
 fn replace(current: Option<&ApplicationGateway>, document: &JsonTree) -> Result<Edited, EditError> {
-    let mut root = document.root.clone();
-    if let Some(certificates) = root
-        .get_mut("properties")
-        .and_then(|properties| properties.get_mut(Collection::SslCertificates.wire_name()))
-        .and_then(Node::elements_mut)
-    {
-        for certificate in certificates {
+    let has_secrets = |gateway: &ApplicationGateway| gateway.properties.ssl_certificates.is_some();
+    let parsed = if current.is_some_and(has_secrets) {
+        let mut root = document.root.clone();
+        let certificates = root
+            .get_mut("properties")
+            .and_then(|properties| properties.get_mut(Collection::SslCertificates.wire_name()))
+            .and_then(Node::elements_mut);
+        for certificate in certificates.into_iter().flatten() {
             keep_secrets(current, certificate);
         }
-    }
+        parse(&JsonTree::around(root, document.shared_text()))?
+    } else {
+        parse(document)?
+    };
     Ok(Edited {
-        parsed: parse(&JsonTree::around(root, document.shared_text()))?,
+        parsed,
         created: current.is_none(),
     })
 }
@@ -101,17 +110,12 @@ fn put(
     if collection == Collection::SslCertificates {
         keep_secrets(current, &mut resource);
     }
-    let stands_at = current.and_then(|gateway| gateway.index_of(collection, name));
-    let mut root = tree_of(current)?;
-    let elements = elements_of(&mut root, collection);
-    let index = stands_at.unwrap_or(elements.len());
-    match elements.get_mut(index) {
-        Some(place) => *place = resource,
-        None => elements.push(resource),
-    }
-    let tree = JsonTree::around(root, body.shared_text());
+    let accepted = current.cloned().unwrap_or_default();
+    let stands_at = accepted.index_of(collection, name);
+    let index = stands_at.unwrap_or_else(|| accepted.names(collection).len());
+    let tree = JsonTree::around(alone(collection, index, resource), body.shared_text());
     let inside = format!("/properties/{collection}/{index}");
-    match parse(&tree) {
+    match parse_put(accepted, (collection, index), &tree) {
         Ok(mut parsed) => {
             relate(&mut parsed.warnings, &inside);
             Ok(Edited {
@@ -138,38 +142,32 @@ fn delete(
             name: name.to_owned(),
         });
     };
-    let mut root = tree_of(current)?;
-    let referrers = referrers(gateway, &root, collection, name);
+    let referrers = referrers(gateway, collection, name)?;
     if !referrers.is_empty() {
         return Err(still_used(collection, index, name, &referrers).into());
     }
-    elements_of(&mut root, collection).remove(index);
+    let mut less = gateway.clone();
+    less.remove(collection, index);
     Ok(Edited {
-        parsed: parse(&JsonTree::around(root, None))?,
+        parsed: parse_less(less)?,
         created: false,
     })
 }
 
-/// The current document as a tree, secrets included; without one, an empty document.
-fn tree_of(current: Option<&ApplicationGateway>) -> Result<Node, ConfigProblems> {
-    let empty = ApplicationGateway::default();
-    let value = current.unwrap_or(&empty).to_value_with_secrets();
-    Ok(JsonTree::from_value(&value)?.root)
+/// A document that holds nothing but this resource, in its place.
+fn alone(collection: Collection, index: usize, resource: Node) -> Node {
+    let mut elements = vec![Node::new(NodeValue::Null); index];
+    elements.push(resource);
+    let resources = Node::new(NodeValue::Array(elements));
+    object("properties", object(collection.wire_name(), resources))
 }
 
-/// The elements of a collection, which is made if it is not there.
-fn elements_of(root: &mut Node, collection: Collection) -> &mut Vec<Node> {
-    let properties = root
-        .get_mut("properties")
-        .expect("a written document has properties");
-    if properties.get(collection.wire_name()).is_none() {
-        let empty = Node::new(NodeValue::Array(Vec::new()));
-        properties.set(collection.wire_name(), empty);
-    }
-    properties
-        .get_mut(collection.wire_name())
-        .and_then(Node::elements_mut)
-        .expect("a written collection is an array")
+fn object(name: &str, value: Node) -> Node {
+    Node::new(NodeValue::Object(vec![Property {
+        name: name.to_owned(),
+        name_span: None,
+        value,
+    }]))
 }
 
 /// Gives the resource the name of its URL, unless it has another one.
@@ -267,19 +265,20 @@ fn relate(problems: &mut [ConfigProblem], inside: &str) {
 
 fn referrers(
     gateway: &ApplicationGateway,
-    root: &Node,
     collection: Collection,
     name: &str,
-) -> Vec<String> {
-    let tree = JsonTree::around(root.clone(), None);
-    let mut referrers: Vec<_> = references(gateway, &tree)
-        .into_iter()
-        .filter(|found| found.collection == collection)
-        .filter(|found| found.reference.name().eq_ignore_ascii_case(name))
-        .map(|found| found.owner)
-        .collect();
+) -> Result<Vec<String>, ConfigProblems> {
+    // As a tree, since what is not served may refer to something as well.
+    let tree = JsonTree::from_value(&written(gateway))?;
+    let mut referrers = Vec::new();
+    references(gateway, &tree, &mut |found| {
+        let is_to_it = found.reference.name().eq_ignore_ascii_case(name);
+        if found.collection == collection && is_to_it {
+            referrers.push(found.owner.to_string());
+        }
+    });
     referrers.dedup();
-    referrers
+    Ok(referrers)
 }
 
 fn still_used(

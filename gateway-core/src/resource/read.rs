@@ -186,13 +186,13 @@ impl<'n> Fields<'n> {
         let NodeValue::Object(properties) = &node.value else {
             return mismatch(node, at, problems, "an object");
         };
-        let mut seen = HashSet::with_capacity(properties.len());
-        for property in properties {
-            let name = property.name.to_ascii_lowercase();
-            if !shape.knows(&name) && !is_back_reference(&name, &property.value) {
+        let mut seen = Seen::among(properties);
+        for (index, property) in properties.iter().enumerate() {
+            let name = &property.name;
+            if !shape.knows(name) && !is_back_reference(name, &property.value) {
                 unknown_property(property, shape, at, problems);
             }
-            if !seen.insert(name) {
+            if seen.is_again(index) {
                 problems.keep(
                     Severity::Error,
                     Found::new(
@@ -226,20 +226,46 @@ impl<'n> Fields<'n> {
     }
 }
 
+/// Which names have been there before, in any case.
+struct Seen<'n> {
+    properties: &'n [Property],
+    /// Of objects with so many properties that to look at all for each would take long.
+    names: Option<HashSet<String>>,
+}
+
+impl<'n> Seen<'n> {
+    fn among(properties: &'n [Property]) -> Self {
+        let is_long = properties.len() > 64;
+        Self {
+            properties,
+            names: is_long.then(HashSet::new),
+        }
+    }
+
+    /// Whether the property at `index` has the name of one before. To be asked of each in turn.
+    fn is_again(&mut self, index: usize) -> bool {
+        let (before, name) = (&self.properties[..index], &self.properties[index].name);
+        match &mut self.names {
+            Some(names) => !names.insert(name.to_ascii_lowercase()),
+            None => before.iter().any(|one| one.name.eq_ignore_ascii_case(name)),
+        }
+    }
+}
+
 impl Shape {
-    fn knows(&self, lowered: &str) -> bool {
+    fn knows(&self, name: &str) -> bool {
         self.known
             .iter()
             .chain(self.read_only)
             .chain(ALWAYS_READ_ONLY)
-            .any(|known| known.eq_ignore_ascii_case(lowered))
+            .any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
 /// What Azure's GET, and its command line, put into any object.
 const ALWAYS_READ_ONLY: &[&str] = &["provisioningState", "resourceGroup"];
 
-/// Undeclared lists of referrers that Azure's GET puts into what is referred to, in lower case.
+/// Undeclared lists of referrers that Azure's GET puts into what is referred to.
 const BACK_REFERENCES: &[&str] = &[
     "backendhttpsettings",
     "backendhttpsettingscollection",
@@ -254,11 +280,12 @@ const BACK_REFERENCES: &[&str] = &[
     "urlpathmaps",
 ];
 
-fn is_back_reference(lowered: &str, value: &Node) -> bool {
+fn is_back_reference(name: &str, value: &Node) -> bool {
     let NodeValue::Array(elements) = &value.value else {
         return false;
     };
-    BACK_REFERENCES.contains(&lowered)
+    let mut known = BACK_REFERENCES.iter();
+    known.any(|known| known.eq_ignore_ascii_case(name))
         && elements
             .iter()
             .all(|element| element.get("id").is_some() && element.get("properties").is_none())

@@ -72,19 +72,6 @@ impl ApplicationGateway {
         }
         (document, blobs)
     }
-
-    /// The document with its secrets in it, for reading it again within the process.
-    pub(crate) fn to_value_with_secrets(&self) -> Value {
-        let mut document = written(self);
-        let certificates = self.properties.ssl_certificates.iter().flatten();
-        for (index, certificate) in certificates.enumerate() {
-            let properties = certificate_properties(&mut document, index);
-            for (name, secret) in secrets_of(certificate) {
-                properties[name] = secret.expose().into();
-            }
-        }
-        document
-    }
 }
 
 /// Puts the secrets back into what [`ApplicationGateway::to_stored`] gave. `lookup` gives the
@@ -158,7 +145,8 @@ fn certificate_properties(document: &mut Value, index: usize) -> &mut Value {
     &mut document["properties"]["sslCertificates"][index]["properties"]
 }
 
-fn written(gateway: &ApplicationGateway) -> Value {
+/// The document without its secrets.
+pub(super) fn written(gateway: &ApplicationGateway) -> Value {
     serde_json::to_value(gateway).expect("documents have string keys and finite numbers only")
 }
 

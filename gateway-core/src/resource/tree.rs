@@ -205,6 +205,18 @@ impl Node {
         }
     }
 
+    /// The element of an array at `index`.
+    pub(crate) fn element(&self, index: usize) -> Option<&Self> {
+        match &self.value {
+            NodeValue::Array(elements) => elements.get(index),
+            NodeValue::Null
+            | NodeValue::Bool(_)
+            | NodeValue::Number(_)
+            | NodeValue::String(_)
+            | NodeValue::Object(_) => None,
+        }
+    }
+
     /// The elements of an array.
     pub(crate) fn elements_mut(&mut self) -> Option<&mut Vec<Self>> {
         match &mut self.value {

@@ -21,10 +21,13 @@ pub(super) struct Identities {
     next_id: u64,
     workers: usize,
     listeners: BTreeMap<ListenerName, ListenerId>,
-    targets: BTreeMap<PoolName, BTreeMap<SocketAddr, TargetIdentity>>,
+    targets: BTreeMap<PoolName, Arc<TargetsByAddress>>,
     listener_ids: BTreeSet<ListenerId>,
     target_ids: BTreeMap<TargetId, Arc<DrainCell>>,
 }
+
+/// The targets of one pool. Most pools stay as they are, and share theirs with the snapshot before.
+type TargetsByAddress = BTreeMap<SocketAddr, TargetIdentity>;
 
 /// What belongs to (pool, address, port).
 #[derive(Debug, Clone)]
@@ -66,26 +69,38 @@ impl Identities {
     fn keep_targets(&mut self, old: &Self, config: &Config, resolutions: &Resolutions) {
         let settings = config.http_settings.values();
         let settings_ports: BTreeSet<u16> = settings.map(|settings| settings.port.get()).collect();
-        for (name, old_targets) in &old.targets {
-            let Some(pool) = config.pools.get(name) else {
-                continue;
-            };
-            let configured = configured_members(pool, resolutions);
-            let mut kept = BTreeMap::new();
-            for (address, known) in old_targets {
-                let has = |own_port| configured.contains(&(address.ip(), own_port));
+        let fits = old.workers == self.workers;
+        let mut drains = Vec::with_capacity(old.target_ids.len());
+        let kept = old.targets.iter().filter_map(|(name, old_targets)| {
+            let configured = configured_members(config.pools.get(name)?, resolutions);
+            let stays = |address: &SocketAddr| {
+                let has = |own_port| {
+                    let member = (address.ip(), own_port);
+                    configured.binary_search(&member).is_ok()
+                };
                 let port = address.port();
-                if has(Some(port)) || (has(None) && settings_ports.contains(&port)) {
-                    let fits = old.workers == self.workers;
+                has(Some(port)) || (has(None) && settings_ports.contains(&port))
+            };
+            let kept = if fits && old_targets.keys().all(&stays) {
+                Arc::clone(old_targets)
+            } else {
+                let kept = old_targets.iter().filter(|(address, _)| stays(address));
+                let kept = kept.map(|(address, known)| {
                     let load = fits.then(|| known.load.clone());
                     let load = load.unwrap_or_else(|| PerWorker::new(self.workers));
-                    self.target_ids.insert(known.id, Arc::clone(&known.drain));
                     let known = known.clone();
-                    kept.insert(*address, TargetIdentity { load, ..known });
-                }
-            }
-            self.targets.insert(name.clone(), kept);
-        }
+                    (*address, TargetIdentity { load, ..known })
+                });
+                Arc::new(kept.collect())
+            };
+            let ids = kept
+                .values()
+                .map(|known| (known.id, Arc::clone(&known.drain)));
+            drains.extend(ids);
+            Some((name.clone(), kept))
+        });
+        self.targets = kept.collect();
+        self.target_ids = drains.into_iter().collect();
     }
 
     /// An id that nobody had before.
@@ -112,7 +127,7 @@ impl Identities {
         };
         self.target_ids.insert(new.id, Arc::clone(&new.drain));
         let targets = self.targets.entry(pool.clone()).or_default();
-        targets.insert(address, new.clone());
+        Arc::make_mut(targets).insert(address, new.clone());
         new
     }
 
@@ -145,17 +160,15 @@ impl Identities {
     }
 }
 
-/// What a pool's members stand for now, with their own port where they have one.
-fn configured_members(
-    pool: &BackendPool,
-    resolutions: &Resolutions,
-) -> BTreeSet<(IpAddr, Option<u16>)> {
-    let mut members = BTreeSet::new();
+/// What a pool's members stand for now, with their own port where they have one; sorted.
+fn configured_members(pool: &BackendPool, resolutions: &Resolutions) -> Vec<(IpAddr, Option<u16>)> {
+    let mut members = Vec::with_capacity(pool.targets.len());
     for written in &pool.targets {
         let own_port = written.port.map(NonZeroU16::get);
         let found = addresses(&written.host, resolutions).unwrap_or_default();
         members.extend(found.iter().map(|&address| (address, own_port)));
     }
+    members.sort_unstable();
     members
 }
 

@@ -17,8 +17,8 @@ use gateway_core::fixtures;
 use gateway_core::health::HealthCell;
 use gateway_core::name::{HttpSettingsName, ListenerName, PoolName};
 use gateway_core::snapshot::{
-    CompileOptions, EndpointId, Generation, ListenerId, LoadCell, PerWorker, Resolution,
-    Resolutions, Revision, Snapshot, TargetId, compile,
+    Backend, CompileOptions, EndpointId, Generation, ListenerId, LoadCell, PerWorker, Resolution,
+    Resolutions, Revision, Snapshot, Target, TargetId, compile,
 };
 use proptest::prelude::*;
 
@@ -260,6 +260,25 @@ impl Model {
     }
 }
 
+/// Apart from its ids and cells, a snapshot is what its configuration alone comes to.
+fn check_content(snapshot: &Snapshot, from_nothing: &Snapshot) {
+    assert_eq!(snapshot.backends.len(), from_nothing.backends.len());
+    for (is, new) in snapshot.backends.iter().zip(&from_nothing.backends) {
+        assert_eq!(
+            (&is.pool, &is.settings_name),
+            (&new.pool, &new.settings_name)
+        );
+        assert_eq!((&is.settings, &is.probe), (&new.settings, &new.probe));
+        assert_eq!((&is.cycle, &is.unresolved), (&new.cycle, &new.unresolved));
+        let members = |backend: &Backend| -> Vec<_> {
+            let targets = backend.targets.iter();
+            let member = |one: &Arc<Target>| (one.host.clone(), one.address, one.weight);
+            targets.map(member).collect()
+        };
+        assert_eq!(members(is), members(new));
+    }
+}
+
 /// What must hold of every snapshot by itself.
 fn check_alone(world: &World, snapshot: &Snapshot) {
     let mut backends = BTreeSet::new();
@@ -303,6 +322,15 @@ proptest! {
                 Revision(number),
             );
             check_alone(world, &snapshot);
+            let alone = compile(
+                &world.config,
+                &world.dns,
+                &options,
+                None,
+                Generation(number),
+                Revision(number),
+            );
+            check_content(&snapshot, &alone);
             model.check(world, &snapshot);
             previous = Some(snapshot);
         }

@@ -62,7 +62,7 @@ const TEXTS: &[&str] = &[
     "/subscriptions/é')",
 ];
 
-fn scalar() -> impl Strategy<Value = Value> {
+pub(crate) fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -73,7 +73,7 @@ fn scalar() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     scalar().prop_recursive(6, 96, 8, |inner| {
         let name = prop_oneof![
             4 => proptest::sample::select(NAMES).prop_map(str::to_owned),
@@ -88,7 +88,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// Every place in a document, by its pointer.
-fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+pub(crate) fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
         Value::Array(elements) => {

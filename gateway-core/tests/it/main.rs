@@ -13,5 +13,6 @@ mod decisions;
 mod documents;
 mod edits;
 mod hostile;
+mod puts;
 mod reconfiguration;
 mod websocket_settings;

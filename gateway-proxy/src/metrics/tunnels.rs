@@ -200,25 +200,27 @@ pub struct HandshakeFailures {
 pub(crate) struct TunnelBook(Mutex<BTreeMap<(ListenerName, PoolName), Weak<TunnelCells>>>);
 
 impl TunnelBook {
-    /// The counts of `listener` and `pool`: those that there are, or new ones.
-    pub(crate) fn enter(
+    /// The counts of each of `pairs`: those that there are, or new ones.
+    pub(crate) fn enter<'n>(
         &self,
-        listener: &ListenerName,
-        pool: &PoolName,
+        pairs: impl IntoIterator<Item = (&'n ListenerName, &'n PoolName)>,
         workers: usize,
-    ) -> Arc<TunnelCells> {
+    ) -> Vec<Arc<TunnelCells>> {
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         book.retain(|_, cells| cells.strong_count() > 0);
-        let entry = book.entry((listener.clone(), pool.clone())).or_default();
-        entry.upgrade().unwrap_or_else(|| {
-            let cells = Arc::new(TunnelCells {
-                listener: listener.clone(),
-                pool: pool.clone(),
-                workers: PerWorker::new(workers),
-            });
-            *entry = Arc::downgrade(&cells);
-            cells
-        })
+        let cells = pairs.into_iter().map(|(listener, pool)| {
+            let entry = book.entry((listener.clone(), pool.clone())).or_default();
+            entry.upgrade().unwrap_or_else(|| {
+                let cells = Arc::new(TunnelCells {
+                    listener: listener.clone(),
+                    pool: pool.clone(),
+                    workers: PerWorker::new(workers),
+                });
+                *entry = Arc::downgrade(&cells);
+                cells
+            })
+        });
+        cells.collect()
     }
 
     /// All of them, in the order of their names.
@@ -324,7 +326,8 @@ mod tests {
 
     #[test]
     fn what_is_open_has_not_ended_on_any_worker() {
-        let cells = TunnelBook::default().enter(&"site".into(), &"web".into(), 2);
+        let cells = TunnelBook::default().enter([(&"site".into(), &"web".into())], 2);
+        let cells = &cells[0];
         for worker in [0, 1, 1] {
             cells.of(worker).opened.add(1);
         }
@@ -339,11 +342,11 @@ mod tests {
     fn counts_are_kept_while_somebody_has_them() {
         let book = TunnelBook::default();
         let (listener, pool) = ("site".into(), "web".into());
-        let of_a_tunnel = book.enter(&listener, &pool, 1);
-        of_a_tunnel.of(0).opened.add(1);
+        let of_a_tunnel = book.enter([(&listener, &pool)], 1);
+        of_a_tunnel[0].of(0).opened.add(1);
         // The pair left the configuration, and came back.
-        let again = book.enter(&listener, &pool, 1);
-        assert_eq!(again.open(), 1);
+        let again = book.enter([(&listener, &pool)], 1);
+        assert_eq!(again[0].open(), 1);
         assert_eq!(book.all().len(), 1);
         drop((of_a_tunnel, again));
         assert_eq!(book.all().len(), 0);

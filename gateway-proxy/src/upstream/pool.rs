@@ -1,7 +1,7 @@
 //! Idle connections of one worker, by (pool, settings, target): bounded, the last used first.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -73,12 +73,14 @@ impl Pool {
     }
 
     /// Closes idle connections to targets other than `live`; those that come back later are closed then.
-    pub(crate) fn keep_only(&self, live: &HashSet<u64>) {
+    pub(crate) fn keep_only(&self, live: impl Iterator<Item = u64>) {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|target, _| live.contains(target));
+        let mut kept = HashMap::with_capacity(idle.len());
         for target in live {
-            idle.entry(*target).or_default();
+            let connections = idle.remove(&target).unwrap_or_default();
+            kept.entry(target).or_insert(connections);
         }
+        *idle = kept;
         self.recount(&idle);
     }
 

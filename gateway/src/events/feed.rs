@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_admin::{Happening, HealthChange, ProcessChange, Publication, changes_between};
+use gateway_admin::{Happening, HealthChange, ProcessChange, Publication};
 use gateway_core::health::Health;
+use gateway_core::resource::changes_between;
 use gateway_probe::{HealthEvent, Prober};
 use gateway_proxy::Proxy;
 use tokio::sync::broadcast::error::RecvError;
@@ -29,10 +30,13 @@ const CHANGES: usize = 100;
 
 /// One thing was published in another's place.
 #[derive(Debug)]
-struct Published {
-    before: Arc<Live>,
-    after: Arc<Live>,
-    cause: &'static str,
+pub(crate) struct Published {
+    /// What was live.
+    pub(crate) before: Arc<Live>,
+    /// What is.
+    pub(crate) after: Arc<Live>,
+    /// Why.
+    pub(crate) cause: &'static str,
 }
 
 /// Where the supervisor says what it published.
@@ -40,13 +44,8 @@ struct Published {
 pub(crate) struct Publications(mpsc::Sender<Published>);
 
 impl Publications {
-    /// `after` is served in the place of `before`.
-    pub(crate) async fn tell(&self, before: Arc<Live>, after: Arc<Live>, cause: &'static str) {
-        let published = Published {
-            before,
-            after,
-            cause,
-        };
+    /// Something was published.
+    pub(crate) async fn tell(&self, published: Published) {
         // Nobody hears it any more when the process ends.
         let _ = self.0.send(published).await;
     }

@@ -63,7 +63,10 @@ impl Supervisor {
         }
         let material = Arc::clone(&live.material);
         match self.plane.bind(&live, plan, resolutions, material) {
-            Ok(candidate) => self.publish(candidate, "DNS answers changed").await,
+            Ok(candidate) => {
+                self.publish_and_tell(candidate, "DNS answers changed")
+                    .await
+            }
             Err(error) => tracing::error!(%error, "new DNS answers are not taken up"),
         }
     }
@@ -115,7 +118,7 @@ impl Supervisor {
         let plan = Plan::new(parsed, Revision(live.revision.0 + 1));
         let prepared = self.prepare(plan, true, Sent::Nothing).await;
         let candidate = prepared.map_err(|error| explain(&error))?;
-        self.publish(candidate, "file changed").await;
+        self.publish_and_tell(candidate, "file changed").await;
         let took = turn.elapsed().as_secs_f64();
         self.metrics.apply_duration.observe(took);
         Ok(())
@@ -126,7 +129,7 @@ impl Supervisor {
         let Some(plan) = Plan::again(&live) else {
             return Ok(());
         };
-        let loaded = self.plane.load(&live.config, &live.material).await;
+        let loaded = self.plane.load(&live.config, &live.material);
         let material =
             loaded.map_err(|errors| explain(&unusable(&errors, &plan.document, Sent::Nothing)))?;
         let config = &live.config;
@@ -137,7 +140,8 @@ impl Supervisor {
         }
         let bound = self.plane.bind(&live, plan, resolutions, material);
         let candidate = bound.map_err(|error| explain(&error))?;
-        self.publish(candidate, "certificates reloaded").await;
+        self.publish_and_tell(candidate, "certificates reloaded")
+            .await;
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! Backend pools and HTTP settings.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use super::hosts::{header_fault, host_fault};
-use super::{CONFLICTING_PROPERTIES, Checker, Place, each};
+use super::{CONFLICTING_PROPERTIES, Checker, Place, PropertyAt, each};
 use crate::config::{
     BackendHost, BackendPool, BackendProtocol, BackendTarget, BackendTls, HttpSettings, TargetHost,
 };
@@ -21,6 +22,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a drain takes when `connectionDraining` is off (reference section 6).
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where a pool's member is, inside the pool's properties.
+#[derive(Debug, Clone, Copy)]
+struct Member(usize);
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backendAddresses/{}", self.0)
+    }
+}
+
 impl Checker<'_, '_> {
     pub(super) fn pools(&mut self) -> BTreeMap<PoolName, BackendPool> {
         let all = self.gateway.properties.backend_address_pools.as_ref();
@@ -29,8 +40,8 @@ impl Checker<'_, '_> {
             let mut targets = Vec::new();
             let mut seen = BTreeSet::new();
             for (index, address) in written.backend_addresses.iter().flatten().enumerate() {
-                let pointer = place.property(&format!("backendAddresses/{index}"));
-                let Some(target) = self.backend_target(&place, &pointer, address) else {
+                let pointer = place.property(Member(index));
+                let Some(target) = self.backend_target(&place, pointer, address) else {
                     continue;
                 };
                 if seen.insert((target.host.clone(), target.port)) {
@@ -55,13 +66,13 @@ impl Checker<'_, '_> {
     fn backend_target(
         &mut self,
         place: &Place<'_>,
-        pointer: &str,
+        pointer: PropertyAt<'_, Member>,
         written: &BackendAddress,
     ) -> Option<BackendTarget> {
         let host = self.target_host(place, pointer, written);
-        let port = self.port(&format!("{pointer}/port"), place, written.port);
-        let weight_at = format!("{pointer}/weight");
-        let weight = self.port(&weight_at, place, Some(written.weight.unwrap_or(1)));
+        let port = self.port(format_args!("{pointer}/port"), place, written.port);
+        let weight = Some(written.weight.unwrap_or(1));
+        let weight = self.port(format_args!("{pointer}/weight"), place, weight);
         Some(BackendTarget {
             host: host?,
             port,
@@ -72,7 +83,7 @@ impl Checker<'_, '_> {
     fn target_host(
         &mut self,
         place: &Place<'_>,
-        pointer: &str,
+        pointer: PropertyAt<'_, Member>,
         written: &BackendAddress,
     ) -> Option<TargetHost> {
         match (&written.ip_address, &written.fqdn) {
@@ -107,12 +118,17 @@ impl Checker<'_, '_> {
                 }
                 address.ok().map(TargetHost::Ip)
             }
-            (None, Some(name)) => self.fqdn(place, format!("{pointer}/fqdn"), name),
+            (None, Some(name)) => self.fqdn(place, pointer, name),
         }
     }
 
     /// Azure takes an address for a name too.
-    fn fqdn(&mut self, place: &Place<'_>, pointer: String, name: &str) -> Option<TargetHost> {
+    fn fqdn(
+        &mut self,
+        place: &Place<'_>,
+        pointer: PropertyAt<'_, Member>,
+        name: &str,
+    ) -> Option<TargetHost> {
         if let Ok(address) = name.parse::<IpAddr>() {
             return Some(TargetHost::Ip(address));
         }
@@ -120,7 +136,7 @@ impl Checker<'_, '_> {
         // Names with `_` are no host names, but container networks resolve them.
         if let Some(fault) = host_fault(&bare.replace('_', "-")) {
             self.invalid(
-                pointer,
+                format!("{pointer}/fqdn"),
                 format!("`{}` in {place} is no name: {fault}", shown(name)),
                 "write a name like `web.contoso.com`; a port goes into `port`",
             );
@@ -149,10 +165,10 @@ impl Checker<'_, '_> {
         if written.port.is_none() {
             self.missing(place, "port", "write the backend's port, 1 to 65535");
         }
-        let port = self.port(&place.property("port"), place, written.port);
+        let port = self.port(place.property("port"), place, written.port);
         let protocol = self.backend_protocol(place, written);
         let timeout_at = place.property("requestTimeout");
-        let timeout = self.bounded(&timeout_at, place, written.request_timeout, 1..=86_400);
+        let timeout = self.bounded(timeout_at, place, written.request_timeout, 1..=86_400);
         let host = self.backend_host(place, written);
         let path_prefix = self.path_prefix(place, written);
         let drain_timeout = self.drain_timeout(place, written);
@@ -225,7 +241,7 @@ impl Checker<'_, '_> {
             Some(name) => {
                 if pick {
                     self.problems.error(
-                        &pointer,
+                        pointer,
                         CONFLICTING_PROPERTIES,
                         format!("{place} has `hostName` and picks it from the backend address"),
                         "remove `hostName`, or `pickHostNameFromBackendAddress`",
@@ -279,7 +295,7 @@ impl Checker<'_, '_> {
             self.missing(place, property, "write seconds, 1 to 3600");
         }
         let pointer = place.property("connectionDraining/drainTimeoutInSec");
-        let timeout = self.bounded(&pointer, place, draining.drain_timeout_in_sec, 1..=3600);
+        let timeout = self.bounded(pointer, place, draining.drain_timeout_in_sec, 1..=3600);
         match (draining.enabled, timeout) {
             (Some(true), Some(timeout)) => seconds(timeout),
             (_, _) => DRAIN_TIMEOUT,

@@ -109,8 +109,8 @@ impl Checker<'_, '_> {
             (Some(data), None) => self.decoded(place, data_at, data).map(Source::Data),
             (None, Some(uri)) => self.file(place, uri_at, uri, needed).map(Source::File),
             (None, None) => {
-                let unreadable = self.problems.has_failed_inside(&data_at)
-                    || self.problems.has_failed_inside(&uri_at);
+                let unreadable = self.problems.has_failed_inside(data_at)
+                    || self.problems.has_failed_inside(uri_at);
                 if !unreadable {
                     self.unusable(
                         data_at,
@@ -127,7 +127,7 @@ impl Checker<'_, '_> {
 
     fn unusable(
         &mut self,
-        pointer: String,
+        pointer: impl ToString,
         code: &'static str,
         message: String,
         remedy: &str,
@@ -140,7 +140,12 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn decoded(&mut self, place: &Place<'_>, pointer: String, data: &str) -> Option<Vec<u8>> {
+    fn decoded(
+        &mut self,
+        place: &Place<'_>,
+        pointer: impl ToString,
+        data: &str,
+    ) -> Option<Vec<u8>> {
         let compact: String = data.split_ascii_whitespace().collect();
         let fault = match BASE64.decode(&compact) {
             Ok(bytes) if bytes.is_empty() => "is empty".to_owned(),
@@ -159,7 +164,7 @@ impl Checker<'_, '_> {
     fn file(
         &mut self,
         place: &Place<'_>,
-        pointer: String,
+        pointer: impl ToString,
         uri: &str,
         needed: bool,
     ) -> Option<PathBuf> {

@@ -18,7 +18,7 @@ impl<'g> Checker<'g, '_> {
             if properties.port.is_none() {
                 self.missing(&place, "port", "write a port from 1 to 65535");
             }
-            let port = self.port(&place.property("port"), &place, properties.port);
+            let port = self.port(place.property("port"), &place, properties.port);
             ports.insert(place.name, port.map(std::num::NonZeroU16::get));
         }
         ports
@@ -31,7 +31,7 @@ impl<'g> Checker<'g, '_> {
         for (place, properties) in each(Collection::FrontendIpConfigurations, all) {
             let public_ip = place.property("publicIPAddress");
             let address = if properties.public_ip_address.is_some()
-                || self.problems.has_failed_inside(&public_ip)
+                || self.problems.has_failed_inside(public_ip)
             {
                 public += 1;
                 self.public_address(&place, properties, public)
@@ -89,7 +89,7 @@ impl<'g> Checker<'g, '_> {
         written: &FrontendIpConfigurationProperties,
     ) -> Option<FrontendAddress> {
         let pointer = place.property("privateIPAddress");
-        if self.problems.has_failed_inside(&pointer) {
+        if self.problems.has_failed_inside(pointer) {
             return None;
         }
         let address = match &written.private_ip_address {

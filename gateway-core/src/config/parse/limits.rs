@@ -19,7 +19,7 @@ impl Checker<'_, '_> {
         };
         let mut read = |name: &str, value, bounds: RangeInclusive<u32>| {
             let pointer = format!("/properties/limits/{name}");
-            self.bounded(&pointer, &"limits", value, bounds)
+            self.bounded(pointer, &"limits", value, bounds)
         };
         let day = 1..=86_400;
         let any = 1..=u32::MAX;

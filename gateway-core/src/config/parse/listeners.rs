@@ -1,6 +1,7 @@
 //! Listeners, and what those on one address and port must agree on.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use super::frontends::{ByName, described};
 use super::hosts::{host_fault, pattern_fault};
@@ -131,10 +132,8 @@ impl<'g> Checker<'g, '_> {
         let several = written.host_names.as_deref();
         match (&written.host_name, several) {
             (None, None) => {
-                let unreadable = self.problems.has_failed_inside(&place.property("hostName"))
-                    || self
-                        .problems
-                        .has_failed_inside(&place.property("hostNames"));
+                let unreadable = self.problems.has_failed_inside(place.property("hostName"))
+                    || self.problems.has_failed_inside(place.property("hostNames"));
                 (!unreadable).then_some(HostNames::Any)
             }
             // Azure's GET adds an empty list to a listener with one name.
@@ -158,12 +157,12 @@ impl<'g> Checker<'g, '_> {
 
     fn host_names(&mut self, place: &Place<'_>, names: &[String]) -> Option<HostNames> {
         let pointer = place.property("hostNames");
-        if self.problems.has_failed_inside(&pointer) {
+        if self.problems.has_failed_inside(pointer) {
             return None;
         }
         if names.is_empty() || names.len() > 5 {
             self.invalid(
-                &pointer,
+                pointer,
                 format!("`hostNames` of {place} holds {} names", names.len()),
                 "write one to five names, or leave it out for a listener that takes any host",
             );
@@ -171,8 +170,12 @@ impl<'g> Checker<'g, '_> {
         }
         let mut patterns = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            let at = format!("{pointer}/{index}");
-            patterns.extend(self.host(place, at, name, pattern_fault(name)));
+            patterns.extend(self.host(
+                place,
+                format_args!("{pointer}/{index}"),
+                name,
+                pattern_fault(name),
+            ));
         }
         (patterns.len() == names.len()).then_some(HostNames::Patterns(patterns))
     }
@@ -180,7 +183,7 @@ impl<'g> Checker<'g, '_> {
     fn host(
         &mut self,
         place: &Place<'_>,
-        pointer: String,
+        pointer: impl Display,
         name: &str,
         fault: Option<&str>,
     ) -> Option<HostPattern> {
@@ -188,7 +191,7 @@ impl<'g> Checker<'g, '_> {
             return Some(HostPattern::new(name));
         };
         self.invalid(
-            pointer,
+            pointer.to_string(),
             format!(
                 "{place} cannot have the host name `{}`: {fault}",
                 shown(name)

@@ -35,12 +35,12 @@ impl Checker<'_, '_> {
     }
 
     fn name(&mut self, place: &Place<'_>) {
-        let pointer = format!("{}/name", place.pointer());
+        let pointer = || format!("{}/name", place.pointer());
         let name = place.name;
         if name.is_empty() {
-            if !self.problems.has_failed_inside(&pointer) {
+            if !self.problems.has_failed_inside(pointer()) {
                 self.problems.error(
-                    pointer,
+                    pointer(),
                     MISSING_PROPERTY,
                     format!("{place} has no `name`"),
                     "give it a name, which references use",
@@ -48,14 +48,14 @@ impl Checker<'_, '_> {
             }
         } else if !can_be_named(name) {
             self.problems.error(
-                pointer,
+                pointer(),
                 INVALID_NAME,
                 format!("`{}` cannot be a name", shown(name)),
                 REMEDY,
             );
         } else if !is_azure_name(name) {
             self.problems.warning(
-                pointer,
+                pointer(),
                 INVALID_NAME,
                 format!("`{}` is no name that Azure would accept", shown(name)),
                 REMEDY,

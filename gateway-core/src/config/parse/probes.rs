@@ -38,7 +38,7 @@ impl Checker<'_, '_> {
         let mut bounded = |property, value: Option<u32>, absent, highest| {
             let pointer = place.property(property);
             let value = value.unwrap_or(absent);
-            self.bounded(&pointer, place, Some(value), 1..=highest)
+            self.bounded(pointer, place, Some(value), 1..=highest)
         };
         let interval = bounded("interval", written.interval, INTERVAL_SECONDS, 86_400);
         let timeout = bounded("timeout", written.timeout, TIMEOUT_SECONDS, 86_400);
@@ -48,7 +48,7 @@ impl Checker<'_, '_> {
             THRESHOLD,
             20,
         );
-        let port = self.port(&place.property("port"), place, written.port);
+        let port = self.port(place.property("port"), place, written.port);
         let (protocol, asks) = question?;
         Some(Probe {
             protocol,
@@ -152,7 +152,7 @@ impl Checker<'_, '_> {
         };
         if pick {
             self.problems.error(
-                &pointer,
+                pointer,
                 CONFLICTING_PROPERTIES,
                 format!("{place} has `host` and picks it from the HTTP settings"),
                 "remove `host`, or `pickHostNameFromBackendHttpSettings`",

@@ -1,6 +1,8 @@
 //! References between resources, found by the names of the properties that hold them: one table
 //! for the served and the unserved, for dangling references and for the referrers of a resource.
 
+use std::fmt::Display;
+
 use super::{Checker, Place};
 use crate::config::Severity;
 use crate::resource::{
@@ -81,23 +83,25 @@ const LISTS: &[&str] = &[
 ];
 
 /// One reference and where it stands.
-#[derive(Debug)]
-pub(crate) struct ReferenceAt {
+pub(crate) struct ReferenceAt<'a> {
     /// Whose: `collection/name`.
-    pub(crate) owner: String,
-    /// The pointer of its `id`.
-    pub(crate) pointer: String,
+    pub(crate) owner: &'a dyn Display,
+    /// The property that holds its `id`.
+    at: &'a Pointer<'a>,
     /// What it refers to.
     pub(crate) reference: Reference,
     /// Where that should be.
     pub(crate) collection: Collection,
 }
 
-/// Every reference of the document.
-pub(crate) fn references(gateway: &ApplicationGateway, tree: &JsonTree) -> Vec<ReferenceAt> {
-    let mut found = Vec::new();
+/// Shows every reference of the document to `visit`.
+pub(crate) fn references(
+    gateway: &ApplicationGateway,
+    tree: &JsonTree,
+    visit: &mut dyn FnMut(&ReferenceAt<'_>),
+) {
     let Some(properties) = tree.root.get("properties") else {
-        return found;
+        return;
     };
     let root = Pointer::ROOT;
     let at = root.name("properties");
@@ -116,25 +120,29 @@ pub(crate) fn references(gateway: &ApplicationGateway, tree: &JsonTree) -> Vec<R
                 index,
                 name: names.get(index).copied().unwrap_or_default(),
             };
-            walk(element, &at.index(index), &place.to_string(), &mut found);
+            walk(element, &at.index(index), &place, visit);
         }
     }
-    found
 }
 
-fn walk(node: &Node, at: &Pointer<'_>, owner: &str, found: &mut Vec<ReferenceAt>) {
+fn walk(
+    node: &Node,
+    at: &Pointer<'_>,
+    owner: &dyn Display,
+    visit: &mut dyn FnMut(&ReferenceAt<'_>),
+) {
     match &node.value {
         NodeValue::Array(elements) => {
             for (index, element) in elements.iter().enumerate() {
-                walk(element, &at.index(index), owner, found);
+                walk(element, &at.index(index), owner, visit);
             }
         }
         NodeValue::Object(properties) => {
             for property in properties {
                 let at = at.name(&property.name);
                 match meant_by(&property.name) {
-                    Some(known) => collect(&property.value, &at, owner, known, found),
-                    None => walk(&property.value, &at, owner, found),
+                    Some(known) => collect(&property.value, &at, owner, known, visit),
+                    None => walk(&property.value, &at, owner, visit),
                 }
             }
         }
@@ -152,22 +160,22 @@ fn meant_by(property: &str) -> Option<(&'static str, Collection)> {
 fn collect(
     node: &Node,
     at: &Pointer<'_>,
-    owner: &str,
+    owner: &dyn Display,
     (property, collection): (&str, Collection),
-    found: &mut Vec<ReferenceAt>,
+    visit: &mut dyn FnMut(&ReferenceAt<'_>),
 ) {
     if let NodeValue::Array(elements) = &node.value {
         if LISTS.contains(&property) {
             for (index, element) in elements.iter().enumerate() {
-                collect(element, &at.index(index), owner, ("", collection), found);
+                collect(element, &at.index(index), owner, ("", collection), visit);
             }
         }
         return;
     }
     if let Some(id) = node.get("id").and_then(Node::as_str) {
-        found.push(ReferenceAt {
-            owner: owner.to_owned(),
-            pointer: at.name("id").to_string(),
+        visit(&ReferenceAt {
+            owner,
+            at,
             reference: Reference::from_text(id),
             collection,
         });
@@ -177,18 +185,20 @@ fn collect(
 impl Checker<'_, '_> {
     /// Reports every reference that is malformed, of the wrong collection, or to nothing.
     pub(super) fn references(&mut self, tree: &JsonTree) {
-        for found in references(self.gateway, tree) {
-            self.reference(&found);
-        }
+        references(self.gateway, tree, &mut |found| self.reference(found));
     }
 
-    fn reference(&mut self, found: &ReferenceAt) {
+    fn reference(&mut self, found: &ReferenceAt<'_>) {
         let ReferenceAt {
             owner,
-            pointer,
+            at,
             reference,
             collection,
         } = found;
+        if reference.is_well_formed() && self.leads_somewhere(reference, *collection) {
+            return;
+        }
+        let pointer = at.name("id");
         let name = shown(reference.name());
         if !reference.is_well_formed() {
             self.problems.error(
@@ -202,9 +212,7 @@ impl Checker<'_, '_> {
             );
             return;
         }
-        if let Some(named) = reference.collection()
-            && !named.eq_ignore_ascii_case(collection.wire_name())
-        {
+        if let Some(named) = foreign_collection(reference, *collection) {
             self.problems.error(
                 pointer,
                 INVALID_REFERENCE,
@@ -213,7 +221,7 @@ impl Checker<'_, '_> {
             );
             return;
         }
-        if self.target(Some(reference), *collection).is_some() || self.has_unreadable(*collection) {
+        if self.has_unreadable(*collection) {
             return;
         }
         let near = if self.problems.has_room(Severity::Error) {
@@ -236,13 +244,25 @@ impl Checker<'_, '_> {
         );
     }
 
+    /// Whether what is referred to is there, and of the right collection.
+    fn leads_somewhere(&self, reference: &Reference, collection: Collection) -> bool {
+        foreign_collection(reference, collection).is_none()
+            && self.target(Some(reference), collection).is_some()
+    }
+
     /// Whether a resource of that collection may be there under a name that could not be read.
     fn has_unreadable(&self, collection: Collection) -> bool {
         self.known.contains_key(&(collection, String::new()))
             || self
                 .problems
-                .has_failed(&format!("/properties/{collection}"))
+                .has_failed(format_args!("/properties/{collection}"))
     }
+}
+
+/// The collection that an id names, where it should name another.
+fn foreign_collection(reference: &Reference, collection: Collection) -> Option<&str> {
+    let named = reference.collection();
+    named.filter(|named| !named.eq_ignore_ascii_case(collection.wire_name()))
 }
 
 /// What one resource of a collection is called in messages.

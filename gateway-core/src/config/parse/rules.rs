@@ -80,7 +80,7 @@ impl<'g> Checker<'g, '_> {
         written: &RequestRoutingRuleProperties,
     ) -> Option<u16> {
         let pointer = place.property("priority");
-        let priority = self.bounded(&pointer, place, written.priority, 1..=20_000)?;
+        let priority = self.bounded(pointer, place, written.priority, 1..=20_000)?;
         u16::try_from(priority).ok()
     }
 
@@ -94,7 +94,7 @@ impl<'g> Checker<'g, '_> {
         for (place, rule) in rules {
             let pointer = place.property("priority");
             let Some(priority) = rule.priority else {
-                if some_have && !self.problems.has_failed(&pointer) {
+                if some_have && !self.problems.has_failed(pointer) {
                     self.problems.warning(
                         pointer,
                         PARTIAL_PRIORITY,
@@ -172,7 +172,7 @@ impl<'g> Checker<'g, '_> {
                 );
                 return None;
             }
-            None if self.problems.has_failed(&place.property("ruleType")) => return None,
+            None if self.problems.has_failed(place.property("ruleType")) => return None,
             None => written.url_path_map.is_some(),
         };
         if by_path {
@@ -191,7 +191,7 @@ impl<'g> Checker<'g, '_> {
         let settings = written.backend_http_settings.as_ref();
         let redirect_at = place.property("redirectConfiguration");
         let redirects = written.redirect_configuration.is_some()
-            || self.problems.has_failed_inside(&redirect_at);
+            || self.problems.has_failed_inside(redirect_at);
         match (pool, settings, redirects) {
             (Some(pool), Some(settings), false) => Some(Destination {
                 pool,
@@ -284,7 +284,7 @@ impl<'g> Checker<'g, '_> {
         let all = gateway.properties.load_distribution_policies.as_ref();
         for (place, policy) in each(Collection::LoadDistributionPolicies, all) {
             let pointer = place.property("slowStartInSec");
-            self.bounded(&pointer, &place, policy.slow_start_in_sec, 1..=3600);
+            self.bounded(pointer, &place, policy.slow_start_in_sec, 1..=3600);
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a document may ask for and this gateway does not do: a warning each, which says what
 //! happens instead.
 
+use std::fmt::Display;
+
 use super::{Checker, NOT_SERVED, each};
 use crate::resource::{Collection, Switch};
 
@@ -94,7 +96,7 @@ impl Checker<'_, '_> {
         ];
         for (given, pointer, instead) in rows {
             if given {
-                self.instead(pointer.to_owned(), instead);
+                self.instead(pointer, instead);
             }
         }
     }
@@ -245,7 +247,7 @@ impl Checker<'_, '_> {
             let redirects = map.default_redirect_configuration.is_some()
                 || self
                     .problems
-                    .has_failed_inside(&place.property("defaultRedirectConfiguration"));
+                    .has_failed_inside(place.property("defaultRedirectConfiguration"));
             let rows = [
                 (
                     map.default_backend_address_pool.is_some(),
@@ -260,7 +262,7 @@ impl Checker<'_, '_> {
             ];
             for (given, property, code) in rows {
                 let pointer = place.property(property);
-                if !given && !redirects && !self.problems.has_failed_inside(&pointer) {
+                if !given && !redirects && !self.problems.has_failed_inside(pointer) {
                     self.problems.error(
                         pointer,
                         code,
@@ -272,7 +274,8 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn instead(&mut self, pointer: String, instead: &str) {
+    fn instead(&mut self, pointer: impl Display, instead: &str) {
+        let pointer = pointer.to_string();
         let name = pointer.rsplit('/').next().unwrap_or_default().to_owned();
         self.problems.warning(
             pointer,

@@ -1,12 +1,13 @@
 //! `webSocket` on listeners and HTTP settings, extensions.
 
+use std::fmt::{self, Display};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::backends::seconds;
 use super::probes::is_subprotocol;
-use super::{CONFLICTING_PROPERTIES, Checker, Place};
+use super::{CONFLICTING_PROPERTIES, Checker, Place, PropertyAt};
 use crate::config::{
     DrainCode, Frames, HandshakeMode, HandshakeRate, ListenerWebSocket, OnUnhealthy, OriginPolicy,
     Origins, Rebalance, TunnelSettings,
@@ -33,9 +34,19 @@ const REBALANCE_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 #[derive(Clone, Copy)]
 struct At<'p>(&'p Place<'p>);
 
-impl At<'_> {
-    fn property(self, name: &str) -> String {
-        self.0.property(&format!("webSocket/{name}"))
+impl<'p> At<'p> {
+    fn property<N: Display>(self, name: N) -> PropertyAt<'p, InWebSocket<N>> {
+        self.0.property(InWebSocket(name))
+    }
+}
+
+/// A property's path inside a resource's properties.
+#[derive(Debug, Clone, Copy)]
+struct InWebSocket<N>(N);
+
+impl<N: Display> Display for InWebSocket<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "webSocket/{}", self.0)
     }
 }
 
@@ -151,7 +162,7 @@ impl Checker<'_, '_> {
         value: Option<u32>,
         bounds: RangeInclusive<u32>,
     ) -> Option<u32> {
-        self.bounded(&at.property(name), at.0, value, bounds)
+        self.bounded(at.property(name), at.0, value, bounds)
     }
 
     fn origins(
@@ -175,7 +186,7 @@ impl Checker<'_, '_> {
             Some([])
                 if !self
                     .problems
-                    .has_failed_inside(&at.property("allowedOrigins")) =>
+                    .has_failed_inside(at.property("allowedOrigins")) =>
             {
                 self.invalid(
                     at.property("allowedOrigins"),
@@ -188,7 +199,7 @@ impl Checker<'_, '_> {
                     match OriginPattern::parse(text) {
                         Ok(pattern) => allowed.push(pattern),
                         Err(fault) => self.invalid(
-                            at.property(&format!("allowedOrigins/{index}")),
+                            at.property(format_args!("allowedOrigins/{index}")),
                             format!("`{}` of {} is no origin: {fault}", shown(text), at.0),
                             "write `https://app.example.com`, `https://*.example.com`, with a port \
                              or without, or `null`",
@@ -205,7 +216,7 @@ impl Checker<'_, '_> {
         for (index, name) in names.iter().enumerate() {
             if !is_subprotocol(name) {
                 self.invalid(
-                    at.property(&format!("requiredSubprotocols/{index}")),
+                    at.property(format_args!("requiredSubprotocols/{index}")),
                     format!("`{}` of {} is no subprotocol", shown(name), at.0),
                     "write one name like `chat`, of letters, digits and !#$%&'*+-.^_`|~",
                 );
@@ -221,7 +232,7 @@ impl Checker<'_, '_> {
         ramp: Option<u32>,
     ) -> Option<HandshakeRate> {
         let name = "maxHandshakesPerSecond";
-        let given = per_second.is_some() || self.problems.has_failed(&at.property(name));
+        let given = per_second.is_some() || self.problems.has_failed(at.property(name));
         let per_second = self.ws_number(at, name, per_second, ANY);
         let ramp = self.ws_number(at, "handshakeRampInSec", ramp, HOUR);
         if ramp.is_some() && !given {

@@ -78,31 +78,12 @@ impl<'c> Backends<'c> {
         let pool = self.config.pools.get(pool_name)?;
         let settings = self.config.http_settings.get(settings_name)?;
         let old = self.previous.get(&(pool_name, settings_name)).copied();
-        let health: BTreeMap<SocketAddr, &Arc<HealthCell>> = old
-            .iter()
-            .flat_map(|old| &old.targets)
-            .map(|target| (target.address, &target.health))
-            .collect();
-
-        let mut members = Members::of(pool, settings, self.resolutions);
-        let targets: Vec<Arc<Target>> = members
-            .found
-            .drain(..)
-            .map(|member| {
-                let known = identities.target(pool_name, member.address);
-                let health = health.get(&member.address).copied().cloned();
-                Arc::new(Target {
-                    id: known.id,
-                    host: member.host.clone(),
-                    address: member.address,
-                    weight: member.weight,
-                    health: health.unwrap_or_else(|| Arc::new(HealthCell::new(identities.fresh()))),
-                    load: known.load,
-                    drain: known.drain,
-                })
-            })
-            .collect();
-        let weights: Vec<NonZeroU16> = targets.iter().map(|target| target.weight).collect();
+        let members = Members::of(pool, settings, self.resolutions);
+        let same = old.filter(|old| self.cells_fit && members.are_those_of(old));
+        let (targets, cycle) = match same {
+            Some(old) => (old.targets.clone(), old.cycle.clone()),
+            None => targets(pool_name, &members.found, old, identities),
+        };
         let custom = settings.probe.as_ref();
         let probe = ProbePlan::new(
             settings,
@@ -117,10 +98,38 @@ impl<'c> Backends<'c> {
             probe: shared(&probe, old.map(|old| &old.probe), Clone::clone),
             targets,
             unresolved: members.unresolved,
-            cycle: Cycle::new(&weights),
+            cycle,
             turn: turn.unwrap_or_else(|| PerWorker::new(self.workers)),
         })
     }
+}
+
+/// Targets for `members`, with the ids and cells of those that there were, and their cycle.
+fn targets(
+    pool: &PoolName,
+    members: &[Member<'_>],
+    old: Option<&Arc<Backend>>,
+    identities: &mut Identities,
+) -> (Vec<Arc<Target>>, Cycle) {
+    let old = old.into_iter().flat_map(|old| &old.targets);
+    let health: BTreeMap<SocketAddr, &Arc<HealthCell>> =
+        old.map(|target| (target.address, &target.health)).collect();
+    let targets = members.iter().map(|member| {
+        let known = identities.target(pool, member.address);
+        let health = health.get(&member.address).copied().cloned();
+        Arc::new(Target {
+            id: known.id,
+            host: member.host.clone(),
+            address: member.address,
+            weight: member.weight,
+            health: health.unwrap_or_else(|| Arc::new(HealthCell::new(identities.fresh()))),
+            load: known.load,
+            drain: known.drain,
+        })
+    });
+    let targets: Vec<Arc<Target>> = targets.collect();
+    let weights: Vec<NonZeroU16> = targets.iter().map(|target| target.weight).collect();
+    (targets, Cycle::new(&weights))
 }
 
 /// The old value where it is equal, so that whoever keeps it sees that nothing changed.
@@ -171,5 +180,15 @@ impl<'c> Members<'c> {
             }
         }
         Self { found, unresolved }
+    }
+
+    /// Whether `backend` was made of the same.
+    fn are_those_of(&self, backend: &Backend) -> bool {
+        let is_same = |(member, target): (&Member<'_>, &Arc<Target>)| {
+            (member.address, member.weight) == (target.address, target.weight)
+                && *member.host == target.host
+        };
+        self.found.len() == backend.targets.len()
+            && self.found.iter().zip(&backend.targets).all(is_same)
     }
 }
