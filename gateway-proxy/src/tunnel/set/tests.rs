@@ -40,14 +40,14 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 fn about(listener: ListenerId, target: TargetId, load: &PerWorker<LoadCell>) -> TunnelAbout {
-    let counts = TunnelBook::default().enter(&"listener".into(), &"pool".into(), 2);
+    let mut counts = TunnelBook::default().enter([(&"listener".into(), &"pool".into())], 2);
     TunnelAbout {
         listener,
         worker: 1,
         share: None,
         settings: Arc::new(settings()),
         identity: Arc::new(identity(target, load)),
-        counts,
+        counts: counts.remove(0),
     }
 }
 
