@@ -11,16 +11,19 @@ use std::time::Duration;
 
 use gateway_core::config::{
     BackendPool, BackendTarget, Config, HttpSettings, Listener, ListenerWebSocket, RoutingRule,
-    TargetHost, TunnelSettings,
+    TargetHost, TunnelSettings, parse,
 };
 use gateway_core::fixtures;
 use gateway_core::health::HealthCell;
 use gateway_core::name::{HttpSettingsName, ListenerName, PoolName};
+use gateway_core::resource::JsonTree;
 use gateway_core::snapshot::{
     Backend, CompileOptions, EndpointId, Generation, ListenerId, LoadCell, PerWorker, Resolution,
     Resolutions, Revision, Snapshot, Target, TargetId, compile,
 };
 use proptest::prelude::*;
+
+use crate::hostile::whole;
 
 const FQDN: &str = "two.test";
 
@@ -358,4 +361,50 @@ proptest! {
             }
         }
     }
+}
+
+/// Targets are shared with the snapshot before only where nothing at all of them is another.
+#[test]
+fn a_target_that_has_another_weight_or_name_is_made_anew_and_keeps_its_id() {
+    let tree = JsonTree::from_value(&whole()).unwrap();
+    let config = parse(&tree).unwrap().config;
+    let answer = |name: &str, address: [u8; 4]| {
+        let addresses = vec![address.into()];
+        (name.into(), Resolution::Addresses(addresses))
+    };
+    let dns = Resolutions::from([
+        answer("web.example", [10, 0, 0, 1]),
+        answer("local.example", [127, 0, 0, 1]),
+    ]);
+    let options = CompileOptions {
+        workers: 2,
+        ..CompileOptions::default()
+    };
+    let compiled = |config: &Config, previous| {
+        let (generation, revision) = (Generation(1), Revision(1));
+        compile(config, &dns, &options, previous, generation, revision)
+    };
+    let with = |change: &dyn Fn(&mut BackendTarget)| {
+        let mut config = config.clone();
+        let pool = config.pools.get_mut(&"web".into()).unwrap();
+        change(&mut pool.targets[0]);
+        config
+    };
+    let first = compiled(&config, None);
+    let old = &first.backends[0].targets[0];
+    let same = compiled(&with(&|_| {}), Some(&first));
+    assert!(Arc::ptr_eq(old, &same.backends[0].targets[0]));
+
+    let heavy = with(&|member| member.weight = NonZeroU16::new(3).unwrap());
+    let heavy = compiled(&heavy, Some(&first));
+    let target = &heavy.backends[0].targets[0];
+    assert_eq!((target.id, target.weight.get()), (old.id, 3));
+    check_content(&same, &first);
+    assert_ne!(heavy.backends[0].cycle, first.backends[0].cycle);
+
+    let name = TargetHost::Fqdn("local.example".into());
+    let named = compiled(&with(&|member| member.host = name.clone()), Some(&first));
+    let target = &named.backends[0].targets[0];
+    assert_eq!((target.id, target.address), (old.id, old.address));
+    assert_eq!(target.host, name);
 }
