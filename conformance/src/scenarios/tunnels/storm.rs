@@ -20,6 +20,9 @@ const RATE: u32 = 800;
 const RAMP: Duration = Duration::from_secs(6);
 /// In which arrivals are counted.
 const WINDOW: Duration = Duration::from_secs(1);
+/// A busy machine may take so long from the gate to the backend: then those come together with others
+/// that were let through later.
+const DELAY: Duration = Duration::from_millis(300);
 /// How long the first opening and the coming back may take.
 const ALL_OPEN: Duration = Duration::from_secs(40);
 
@@ -125,7 +128,7 @@ fn judge(arrivals: &[Instant], start: Instant) -> Result<usize> {
         let within = so_far - begin;
         let rate = rate_at(since);
         ensure!(
-            within as f64 <= 1.1 * rate,
+            within as f64 <= rate * (WINDOW + DELAY).as_secs_f64(),
             "{within} came in the second before {since:?}, where the ramp has come to {rate:.0}"
         );
         most = most.max(within);
@@ -148,7 +151,7 @@ mod tests {
         assert!(judge(&every(100_000), start).is_ok());
         assert!(judge(&every(1_000), start).is_err());
         // In sum it is not too much, but all at once it is.
-        let late = vec![start + RAMP; 900];
+        let late = vec![start + RAMP; 1_100];
         assert!(judge(&late, start).is_err());
     }
 }
