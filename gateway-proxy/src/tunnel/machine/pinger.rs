@@ -1,5 +1,6 @@
 //! The pings of one leg: when one is due, which pongs answer ours, and what the leg owes to the other peer.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use gateway_core::websocket::encode_ping;
@@ -12,6 +13,10 @@ pub(super) const PAYLOAD: usize = 8;
 /// So many pings may go unanswered.
 const MOST_UNANSWERED: u8 = 2;
 
+/// So many Pings of the other peer are remembered. Of a flood of them that gets no Pong, the oldest are
+/// forgotten.
+const REMEMBERED: usize = 16;
+
 /// One leg's pings. A peer that sends anything at all is alive, and needs none.
 #[derive(Debug)]
 pub(super) struct Pinger {
@@ -21,16 +26,36 @@ pub(super) struct Pinger {
     asked: u8,
     /// Payload and mask of a Ping that waits for a frame boundary on its way to the peer.
     waiting: Option<([u8; PAYLOAD], [u8; 4])>,
-    /// Those that went out and may still have a Pong, the last first. There are never more, since a Pong
-    /// that is not known as ours would pass.
-    open: [Option<[u8; PAYLOAD]>; 2],
-    /// When the last one went out.
+    /// What went out to the peer and may still have a Pong, in that order. Two of ours at most, since a
+    /// Pong that is not known as ours would pass.
+    out: VecDeque<Ping>,
+    /// When our last one went out.
     sent_at: Instant,
     round_trip: Option<Duration>,
-    /// The payload of the other peer's last Ping to this one while that has no Pong. A peer may answer
-    /// the latest Ping alone (RFC 6455 section 5.5.3), so one of ours behind it would displace that
-    /// Pong.
-    owed: Option<Box<[u8]>>,
+    /// Whether the other peer's last Ping has no Pong. A peer may answer the latest Ping alone (RFC 6455
+    /// section 5.5.3), so one of ours behind it would displace that Pong.
+    owes: bool,
+}
+
+/// A Ping that has gone to the peer.
+#[derive(Debug)]
+enum Ping {
+    Ours([u8; PAYLOAD]),
+    /// The other peer's.
+    Passed(Box<[u8]>),
+}
+
+impl Ping {
+    fn payload(&self) -> &[u8] {
+        match self {
+            Self::Ours(payload) => payload,
+            Self::Passed(payload) => payload,
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
 }
 
 /// What a leg that has been silent is due.
@@ -50,10 +75,10 @@ impl Pinger {
             since: now,
             asked: 0,
             waiting: None,
-            open: [None; 2],
+            out: VecDeque::new(),
             sent_at: now,
             round_trip: None,
-            owed: None,
+            owes: false,
         }
     }
 
@@ -88,8 +113,13 @@ impl Pinger {
         if self.asked == MOST_UNANSWERED {
             return Due::End;
         }
+        let is_full = self.ours() == 2;
+        if is_full && !self.owes && !self.out.back().is_some_and(Ping::is_ours) {
+            // Both of ours may have been displaced by Pings like others, which is no silence.
+            return Due::Nothing;
+        }
         self.asked += 1;
-        match self.owed.is_some() || self.open[1].is_some() {
+        match self.owes || is_full {
             true => Due::Nothing,
             false => Due::Ping,
         }
@@ -109,43 +139,60 @@ impl Pinger {
     /// Ping has gone before it.
     pub(super) fn send(&mut self, to: Side, now: Instant) -> Option<Vec<u8>> {
         let (payload, mask) = self.waiting.take()?;
-        if self.owed.is_some() {
+        if self.owes {
             return None;
         }
-        self.open = [Some(payload), self.open[0]];
+        self.out.push_back(Ping::Ours(payload));
         self.sent_at = now;
         let mask = (to == Side::Backend).then_some(mask);
         Some(encode_ping(&payload, mask))
     }
 
+    fn ours(&self) -> usize {
+        self.out.iter().filter(|ping| ping.is_ours()).count()
+    }
+
     /// Whether a Pong to a Ping of ours may come.
     pub(super) fn awaits(&self) -> bool {
-        self.open[0].is_some() || self.open[1].is_some()
+        self.ours() > 0
     }
 
     /// The other peer's Ping has passed to this one.
     pub(super) fn pinged(&mut self, payload: Vec<u8>) {
-        self.owed = Some(payload.into_boxed_slice());
+        let passed = self.out.iter().filter(|ping| !ping.is_ours());
+        if passed.count() == REMEMBERED
+            && let Some(oldest) = self.out.iter().position(|ping| !ping.is_ours())
+        {
+            self.out.remove(oldest);
+        }
+        self.out.push_back(Ping::Passed(payload.into_boxed_slice()));
+        self.owes = true;
     }
 
     /// A Pong has come. Says whether it is ours, and not to pass.
+    ///
+    /// Of several Pings alike it may answer any. For what the other peer is owed, it is taken for the
+    /// last one's, since whoever pings twice alike has its answer by one Pong; for which Pongs may still
+    /// come, for the first one's.
     pub(super) fn ponged(&mut self, payload: &[u8], now: Instant) -> bool {
-        let is_ours = |open: &Option<[u8; PAYLOAD]>| open.is_some_and(|ours| ours == payload);
-        let Some(at) = self.open.iter().position(is_ours) else {
-            if self.owed.as_deref() == Some(payload) {
-                self.owed = None;
-                // Ours went before, and a peer may answer the latest alone.
-                self.open = [None; 2];
-            }
+        let Some(at) = self.out.iter().position(|ping| ping.payload() == payload) else {
             return false;
         };
-        if at == 0 {
+        // None of ours goes out behind one that is owed its Pong.
+        self.owes &= self
+            .out
+            .back()
+            .is_some_and(|last| last.payload() != payload);
+        // Pongs come in order, and a peer may answer the latest alone: those before have none any more.
+        let is_ours = self
+            .out
+            .drain(..=at)
+            .next_back()
+            .is_some_and(|ping| ping.is_ours());
+        if is_ours && !self.awaits() {
             self.round_trip = Some(now.saturating_duration_since(self.sent_at));
-            // Pongs come in order: an older Ping has none any more.
-            self.open[0] = None;
         }
-        self.open[1] = None;
-        true
+        is_ours
     }
 
     /// The last Ping's time to its Pong.
@@ -276,6 +323,58 @@ mod tests {
         assert!(pinger.awaits());
         assert!(!pinger.ponged(b"theirs", start));
         assert!(!pinger.awaits(), "5.5.3");
+    }
+
+    #[test]
+    fn of_pings_alike_the_first_may_be_answered_last() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(start);
+        pinger.pinged(b"alike".to_vec());
+        pinger.pinged(b"alike".to_vec());
+        assert!(!pinger.ponged(b"alike", start));
+        assert!(ask(&mut pinger, FIRST, start));
+        pinger.pinged(b"other".to_vec());
+        pinger.pinged(b"alike".to_vec());
+        assert!(!pinger.ponged(b"alike", start), "the second one's");
+        assert!(pinger.ponged(&FIRST, start));
+        assert!(!pinger.ponged(b"other", start));
+        assert!(!pinger.ponged(b"alike", start));
+        assert!(ask(&mut pinger, OTHER, start));
+    }
+
+    #[test]
+    fn pings_that_may_have_been_displaced_prove_no_silence() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(start);
+        for _ in 0..3 {
+            pinger.pinged(b"alike".to_vec());
+        }
+        // This peer answers the latest alone.
+        for ours in [FIRST, OTHER] {
+            assert!(!pinger.ponged(b"alike", start));
+            assert!(ask(&mut pinger, ours, start));
+            pinger.pinged(b"alike".to_vec());
+        }
+        assert!(!pinger.ponged(b"alike", start));
+        for round in 1..10 {
+            let now = start + SECOND * 10 * round;
+            assert_eq!(pinger.due(now, SECOND * 10, true, true), Due::Nothing);
+        }
+    }
+
+    #[test]
+    fn of_a_flood_of_pings_the_last_are_remembered() {
+        let start = Instant::now();
+        let mut pinger = Pinger::new(start);
+        assert!(ask(&mut pinger, FIRST, start));
+        for number in 0..1000_u32 {
+            pinger.pinged(number.to_be_bytes().to_vec());
+        }
+        assert_eq!(pinger.out.len(), 1 + REMEMBERED);
+        assert!(!pinger.ponged(&983_u32.to_be_bytes(), start), "forgotten");
+        assert!(pinger.ponged(&FIRST, start));
+        assert!(!pinger.ponged(&999_u32.to_be_bytes(), start));
+        assert!(pinger.out.is_empty());
     }
 
     #[test]
