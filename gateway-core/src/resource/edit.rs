@@ -105,6 +105,7 @@ fn put(
     name: &str,
     body: &JsonTree,
 ) -> Result<Edited, EditError> {
+    body.fits_below(RESOURCE_DEPTH)?;
     let mut resource = body.root.clone();
     take_name(&mut resource, name, body)?;
     if collection == Collection::SslCertificates {
@@ -153,6 +154,9 @@ fn delete(
         created: false,
     })
 }
+
+/// A resource stands in a collection, that in `properties`, and that in the document.
+const RESOURCE_DEPTH: usize = 3;
 
 /// A document that holds nothing but this resource, in its place.
 fn alone(collection: Collection, index: usize, resource: Node) -> Node {

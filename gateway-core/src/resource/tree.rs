@@ -98,6 +98,17 @@ impl JsonTree {
         Self { root, text }
     }
 
+    /// Whether the tree, `levels` down in a document, keeps to its bound.
+    ///
+    /// # Errors
+    /// Objects or arrays nested too deep, as `NestingTooDeep`.
+    pub(crate) fn fits_below(&self, levels: usize) -> Result<(), ConfigProblems> {
+        let Some(node) = self.root.at_depth(MAX_DEPTH - levels + 1) else {
+            return Ok(());
+        };
+        Err(too_deep(self.text().zip(node.span.clone())))
+    }
+
     /// The text that was parsed; spans are places in it.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
@@ -304,6 +315,22 @@ impl Node {
             value,
             span: Some(span),
         })
+    }
+
+    /// The first value that is at least `levels` down.
+    fn at_depth(&self, levels: usize) -> Option<&Self> {
+        let Some(levels) = levels.checked_sub(1) else {
+            return Some(self);
+        };
+        match &self.value {
+            NodeValue::Array(elements) => elements.iter().find_map(|node| node.at_depth(levels)),
+            NodeValue::Object(properties) => {
+                (properties.iter()).find_map(|property| property.value.at_depth(levels))
+            }
+            NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::String(_) => {
+                None
+            }
+        }
     }
 
     /// `None` when it nests too deep.

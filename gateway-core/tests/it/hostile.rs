@@ -1,7 +1,7 @@
 //! Whatever a document holds, reading it ends with a configuration or with problems.
 
 use gateway_core::config::parse;
-use gateway_core::resource::JsonTree;
+use gateway_core::resource::{Collection, Edit, EditError, JsonTree, apply_edit};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -264,6 +264,34 @@ fn a_value_that_nests_too_deep_is_refused_too() {
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     let problems = JsonTree::from_value(&deep).unwrap_err();
     assert_eq!(problems.0[0].code, "NestingTooDeep");
+}
+
+#[test]
+fn what_a_put_takes_can_be_read_again() {
+    let put = |depth: usize| {
+        let text = format!(
+            "{{\"properties\": {}1{}}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        );
+        let edit = Edit::Put {
+            collection: Collection::EntraJwtValidationConfigs,
+            name: "deep".to_owned(),
+            body: JsonTree::parse(&text).unwrap(),
+        };
+        apply_edit(None, &edit)
+    };
+    // In the document it stands three levels deeper, and has to be read from there after a restart.
+    let document = put(60).unwrap().parsed.document;
+    let written = serde_json::to_value(&document).unwrap();
+    let again = parse(&JsonTree::from_value(&written).unwrap()).unwrap();
+    assert_eq!(again.document, document);
+
+    let EditError::Invalid(problems) = put(61).unwrap_err() else {
+        panic!("a problem of the document");
+    };
+    assert_eq!(problems.0[0].code, "NestingTooDeep");
+    assert!(problems.0[0].position.is_some());
 }
 
 #[test]
