@@ -1,7 +1,7 @@
 //! Processes that a command starts: what they cost, and their end.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -127,12 +127,6 @@ fn port_in(line: &str) -> Option<u16> {
     address
         .map(|address| address.port())
         .or_else(|| line.trim().parse().ok())
-}
-
-/// A port that is free now.
-pub(crate) fn free_port() -> Result<u16> {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(socket.local_addr()?.port())
 }
 
 /// Between two looks at a state that is waited for.

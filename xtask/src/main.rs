@@ -7,6 +7,8 @@ mod bench;
 mod children;
 mod conformance;
 mod deps;
+#[path = "../../gateway-proxy/tests/it/free_port.rs"]
+mod free_port;
 mod fuzz;
 mod images;
 mod openapi;

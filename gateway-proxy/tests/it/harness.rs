@@ -14,14 +14,10 @@ use gateway_core::snapshot::{
 use gateway_net::material::Material;
 use gateway_proxy::{AccessSink, Proxy, ProxyOptions};
 
+pub(crate) use crate::free_port::free_port;
+
 /// Nothing here takes this long unless something is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A port that nobody has.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 /// One listener, one pool, one rule; tests change what they are about.
 pub(crate) fn config(port: u16, backends: &[SocketAddr]) -> Config {

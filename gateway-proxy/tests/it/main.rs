@@ -4,6 +4,7 @@
 
 mod balancing;
 mod forwarding;
+mod free_port;
 mod gate;
 mod harness;
 mod hostile_backends;

@@ -10,6 +10,8 @@ mod demo;
 mod events;
 mod examples;
 mod file_mode;
+#[path = "../../../gateway-proxy/tests/it/free_port.rs"]
+mod free_port;
 mod metrics;
 mod rebalance;
 mod recovery;

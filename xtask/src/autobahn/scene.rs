@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::suite;
-use crate::children::{Child, free_port, pause};
+use crate::children::{Child, pause};
+use crate::free_port::free_port;
 use crate::shell::{self, command};
 
 /// A way from the suite's client to a server.
@@ -55,7 +56,7 @@ impl Scene {
         // A server for each lane: they are slow, and the lanes run side by side.
         let servers = [server()?, server()?, server()?];
         let [direct, behind_plain, behind_tls] = [0, 1, 2].map(|at: usize| servers[at].port);
-        let (plain, tls, admin) = (free_port()?, free_port()?, free_port()?);
+        let (plain, tls, admin) = (free_port(), free_port(), free_port());
         let certificate = certificate(folder)?;
         let document = document(&[
             ("plain", plain, behind_plain, None),

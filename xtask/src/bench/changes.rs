@@ -3,7 +3,6 @@
 //! The members of the first pool change between two backends; a client that asks without pause sees
 //! when the new ones answer. The time in the store (its fsync) is not counted, as the gateway says it.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,7 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::children::{Child, free_port};
+use crate::children::Child;
+use crate::free_port::free_port;
 use crate::shell::command;
 
 const LISTENERS: usize = 100;
@@ -47,12 +47,8 @@ pub(super) fn measure(gateway: &Path, backend: &Path, count: usize) -> Result<St
     });
     let [first, second] = backends;
     let (first, second) = (first?, second?);
-    let mut ports = BTreeSet::new();
-    while ports.len() <= LISTENERS {
-        ports.insert(free_port()?);
-    }
-    let mut ports: Vec<u16> = ports.into_iter().collect();
-    let admin = ports.pop().context("no port")?;
+    let admin = free_port();
+    let ports: Vec<u16> = (0..LISTENERS).map(|_| free_port()).collect();
     let state = tempfile::tempdir()?;
     let mut program = command(gateway);
     program

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 
 use super::cores::Cores;
 use super::version;
-use crate::children::{Child, free_port};
+use crate::children::Child;
+use crate::free_port::free_port;
 use crate::shell::target_directory;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Proxy {
         backend: u16,
         cores: &Cores,
     ) -> Result<Self> {
-        let port = free_port()?;
+        let port = free_port();
         let folder = target_directory().join("bench");
         std::fs::create_dir_all(&folder)?;
         let text = match kind {
@@ -89,7 +90,7 @@ impl Proxy {
         let mut command = cores.proxy(&program);
         match kind {
             Kind::Gateway | Kind::Opaque => {
-                let admin = format!("127.0.0.1:{}", free_port()?);
+                let admin = format!("127.0.0.1:{}", free_port());
                 command.args(["run", "--workers", "1", "--access-log", "off"]);
                 command.args(["--log-level", "warn", "--admin", &admin, "--config"]);
             }
