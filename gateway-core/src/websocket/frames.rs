@@ -217,6 +217,20 @@ impl FrameTracker {
         }
     }
 
+    /// The opcode and the payload's length of the message that `bytes` are, were they the stream's next
+    /// bytes: all of it in one frame, and nothing else. Changes nothing, and [`FrameTracker::advance`] by the
+    /// same bytes would not either: whoever has this answer may leave that out.
+    pub fn lone_message(&self, bytes: &[u8]) -> Option<(Opcode, u64)> {
+        if self.in_message || !matches!(self.state, State::Header { have: 0, .. }) {
+            return None;
+        }
+        let first = &bytes[..bytes.len().min(LONGEST_HEADER)];
+        let header = Header::parse(first, self.direction, false).ok()??;
+        let is_alone = (bytes.len() - header.size) as u64 == header.length;
+        (header.fin && !header.opcode.is_control() && is_alone)
+            .then_some((header.opcode, header.length))
+    }
+
     /// The offset in `bytes` of the first frame boundary at or after the current position, were they
     /// the stream's next bytes; `None` if they hold none. Changes nothing.
     pub fn next_boundary(&self, bytes: &[u8]) -> Option<usize> {

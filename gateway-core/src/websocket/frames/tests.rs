@@ -37,6 +37,28 @@ fn header(opcode: Opcode, fin: bool, length: u64) -> FrameEvent {
 }
 
 #[test]
+fn what_is_no_lone_message_has_to_be_followed() {
+    use Direction::{ToBackend, ToClient};
+    let rows: [(&str, &[&str], Direction, &str); 8] = [
+        ("inside a message", &["01 01 61"], ToClient, "81 01 62"),
+        ("inside a header", &["81"], ToClient, "81 01 62"),
+        ("inside a payload", &["81 03 61"], ToClient, "81 00"),
+        ("behind an offence", &["83 00"], ToClient, "81 00"),
+        ("not masked", &[], ToBackend, "81 01 62"),
+        ("not minimal", &[], ToClient, "81 7e 00 01 62"),
+        ("a part", &[], ToClient, "01 01 62"),
+        ("two", &[], ToClient, "81 01 62 81 00"),
+    ];
+    for (what, before, direction, bytes) in rows {
+        let mut tracker = FrameTracker::new(direction);
+        for chunk in before {
+            let _ = tracker.advance(&text(chunk), drop);
+        }
+        assert_eq!(tracker.lone_message(&text(bytes)), None, "{what}");
+    }
+}
+
+#[test]
 fn the_rfcs_examples_are_understood() {
     use Direction::{ToBackend, ToClient};
     let hello = || FrameEvent::Control {

@@ -151,6 +151,14 @@ impl Flow {
             }
             return received;
         }
+        if let Some((opcode, length)) = self.lone_message(bytes, passage) {
+            self.traffic.messages += 1;
+            self.traffic.bytes += bytes.len() as u64;
+            passage.meter.count(opcode, length);
+            received.is_traffic = true;
+            received.passed = bytes.len();
+            return received;
+        }
         let mut at = 0;
         while at < bytes.len() && self.scrutiny == Scrutiny::Frames {
             let until = match self.has_words(passage) {
@@ -170,6 +178,16 @@ impl Flow {
             self.say_words(passage);
         }
         received
+    }
+
+    /// The message that `bytes` are, where nothing else is to be looked at: what nearly all reads are, and
+    /// a third of the work.
+    fn lone_message(&self, bytes: &[u8], passage: &Passage<'_>) -> Option<(Opcode, u64)> {
+        let is_plain = self.scrutiny == Scrutiny::Frames
+            && matches!(self.outlet, Outlet::Open)
+            && self.queue.is_empty()
+            && passage.care.is_none();
+        is_plain.then(|| self.tracker.lone_message(bytes)).flatten()
     }
 
     /// Takes in what is behind `at` in `bytes`, up to something that asks for a look at it; returns how

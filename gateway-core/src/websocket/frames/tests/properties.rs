@@ -146,6 +146,52 @@ fn direction() -> impl Strategy<Value = Direction> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
+    /// Whoever leaves out what is known as a lone message is told the same of all else.
+    #[test]
+    fn lone_messages_may_be_left_out(
+        direction in direction(),
+        frames in frames(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..20),
+    ) {
+        let stream = written(&frames, direction);
+        let ends = boundaries(&stream);
+        let mut cuts: Vec<usize> = cuts
+            .iter()
+            .map(|(place, between)| match between {
+                true => ends[place.index(ends.len())],
+                false => place.index(stream.len() + 1),
+            })
+            .chain([0, stream.len()])
+            .collect();
+        cuts.sort_unstable();
+        let (mut all, mut some) = (FrameTracker::new(direction), FrameTracker::new(direction));
+        for span in cuts.windows(2) {
+            let chunk = &stream[span[0]..span[1]];
+            let mut events = Vec::new();
+            all.advance(chunk, |event| events.push(event)).unwrap();
+            let is_alone = span.iter().all(|cut| ends.contains(cut))
+                && matches!(
+                    events[..],
+                    [
+                        FrameEvent::Header { opcode: Opcode::Text | Opcode::Binary, .. },
+                        FrameEvent::MessageEnd { .. }
+                    ]
+                );
+            let lone = some.lone_message(chunk);
+            prop_assert_eq!(lone.is_some(), is_alone);
+            match lone {
+                Some((opcode, length)) => {
+                    prop_assert_eq!(events, [header(opcode, true, length), end(opcode, length)]);
+                }
+                None => {
+                    let mut told = Vec::new();
+                    some.advance(chunk, |event| told.push(event)).unwrap();
+                    prop_assert_eq!(told, events);
+                }
+            }
+        }
+    }
+
     /// Many splits, single bytes among them, so that headers and control frames are cut everywhere.
     #[test]
     fn any_split_gives_tungstenites_boundaries_and_the_same_events(

@@ -268,6 +268,14 @@ proptest! {
             let traffic = [summary.to_backend, summary.to_client][from as usize];
             prop_assert_eq!(traffic.bytes, source.len() as u64);
             prop_assert_eq!(traffic.messages, scripts[from as usize].len() as u64);
+            let script = &scripts[from as usize];
+            let kinds = &ends.machine.passage(from, ends.now).1.meter.kinds;
+            for (kind, is_text) in kinds.iter().zip([true, false]) {
+                let alike = script.iter().filter(|message| message.text == is_text);
+                let lengths: Vec<_> = alike.map(|message| message.payload.len() as u64).collect();
+                prop_assert_eq!(kind.messages.get(), lengths.len() as u64);
+                prop_assert_eq!(kind.bytes.get(), lengths.iter().sum::<u64>());
+            }
         }
     }
 
