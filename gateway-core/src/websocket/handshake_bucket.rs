@@ -22,7 +22,8 @@ const SECOND: Duration = Duration::from_secs(1);
 ///
 /// In any window, at most as many are admitted as the rate allows in it (its integral), and besides
 /// as many as it allows in one second at its highest there, or one if that is more. In a window of
-/// a second, at most as many as the rate has come to by its end, or one.
+/// a second, at most as many as the rate has come to by its end, or one; what a growing rate has beyond a
+/// whole number is lost.
 #[derive(Debug)]
 pub struct HandshakeBucket {
     /// Since when the rate grows.

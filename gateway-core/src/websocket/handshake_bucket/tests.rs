@@ -249,7 +249,9 @@ proptest! {
             }
         }
         let (allowed, _) = definition.between(Duration::ZERO, Duration::from_millis(milliseconds));
-        let slack = 2.0 + f64::from(per_second) * 0.1;
+        // Where a second may have 3.9, it has 3: the rest is lost as long as the rate is no whole number.
+        let seconds_on_ramp = (milliseconds as f64 / 1000.0).min(ramp as f64);
+        let slack = 2.0 + f64::from(per_second) * 0.1 + seconds_on_ramp;
         prop_assert!(f64::from(through) >= allowed - slack, "{through} of {allowed}");
     }
 }
