@@ -1,6 +1,8 @@
 //! A client connection, byte by byte: what is sent is what the scenario wrote, and what comes back
 //! is read strictly. Everything is noted in the transcript of the scene.
 
+mod answer;
+
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -20,6 +22,9 @@ use super::PATIENCE;
 use super::certificates::GATEWAY_NAME;
 use super::frames::{self, Came};
 use super::scene::Scene;
+pub(crate) use answer::Answer;
+use answer::parse_head;
+pub(super) use answer::values;
 
 /// TCP, or TLS over it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
@@ -60,35 +65,6 @@ impl Stream for tokio::io::Empty {
     fn tcp(&self) -> Option<&TcpStream> {
         None
     }
-}
-
-/// One answer, as it came.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// Names in lower case.
-    pub(crate) fields: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-    /// Why the body is not whole.
-    pub(crate) broken: Option<String>,
-}
-
-impl Answer {
-    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        values(&self.fields, name)
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-/// The values of all fields of that name, in any case, in their order.
-pub(super) fn values<'a>(fields: &'a [(String, String)], name: &str) -> Vec<&'a str> {
-    let named = fields
-        .iter()
-        .filter(|(field, _)| field.eq_ignore_ascii_case(name));
-    named.map(|(_, value)| value.as_str()).collect()
 }
 
 /// A connection to the gateway.
@@ -415,34 +391,6 @@ pub(crate) async fn climb(
     let name = ServerName::try_from(GATEWAY_NAME)?;
     let stream = TlsConnector::from(config).connect(name, tcp).await;
     Ok(Box::new(stream.context("the TLS handshake failed")?))
-}
-
-fn parse_head(head: &[u8]) -> Result<Answer> {
-    let head = std::str::from_utf8(head).context("the answer's head is not text")?;
-    let mut lines = head.trim_end_matches("\r\n").split("\r\n");
-    let status_line = lines.next().unwrap_or_default();
-    let status = status_line
-        .strip_prefix("HTTP/1.1 ")
-        .or_else(|| status_line.strip_prefix("HTTP/1.0 "))
-        .and_then(|rest| rest.get(..3))
-        .and_then(|code| code.parse().ok())
-        .with_context(|| format!("no status line: {status_line:?}"))?;
-    let mut fields = Vec::new();
-    for line in lines {
-        let (name, value) = line
-            .split_once(':')
-            .with_context(|| format!("no field: {line:?}"))?;
-        ensure!(
-            !line.contains(['\r', '\n', '\0']),
-            "control bytes in {line:?}"
-        );
-        fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-    }
-    Ok(Answer {
-        status,
-        fields,
-        ..Answer::default()
-    })
 }
 
 pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {

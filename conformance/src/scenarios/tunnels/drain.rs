@@ -10,7 +10,7 @@ use super::{over_both, story};
 use crate::harness::crowd::{Crowd, Order, affordable};
 use crate::harness::frames::{End, text};
 use crate::harness::site;
-use crate::harness::wire::{Answer, Wire};
+use crate::harness::wire::Wire;
 use crate::harness::{PATIENCE, python, until};
 use crate::scenario::{Scenario, Told};
 
@@ -152,7 +152,7 @@ async fn by_an_operator(house: House) -> Result<Told> {
     clients.all_open(PATIENCE).await?;
     let leaving = clients.at("b1");
     let path = format!("{}/drain", house.target(0));
-    succeeds(&house.post(&path, &json!({})).await?)?;
+    house.post(&path, &json!({})).await?.succeeds()?;
     let drain = the_drain(&house).await?;
     ensure!(
         drain["kind"] == "TargetDrained" && drain["total"] == leaving,
@@ -188,7 +188,7 @@ async fn by_an_operator(house: House) -> Result<Told> {
     clients.look().all_closed_with(1012)?;
 
     let path = format!("{}/resume", house.target(0));
-    succeeds(&house.post(&path, &json!({})).await?)?;
+    house.post(&path, &json!({})).await?.succeeds()?;
     until("it gets WebSockets again", PATIENCE, async || {
         Ok((house.websocket("/echo").await?.1 == "b1").then_some(()))
     })
@@ -201,7 +201,7 @@ async fn cancelled(house: House) -> Result<Told> {
     clients.all_open(PATIENCE).await?;
     let leaving = clients.at("b1");
     let path = format!("{}/drain", house.target(0));
-    succeeds(&house.post(&path, &json!({})).await?)?;
+    house.post(&path, &json!({})).await?.succeeds()?;
     clients
         .until("some of them have gone", 2 * PATIENCE, |book| {
             book.endings.len() >= 5
@@ -209,7 +209,11 @@ async fn cancelled(house: House) -> Result<Told> {
         .await?;
     let drain = the_drain(&house).await?;
     let path = format!("/v1/drains/{}", drain["id"].as_str().context("no id")?);
-    succeeds(&house.admin().request("DELETE", &path, "", None).await?)?;
+    house
+        .admin()
+        .request("DELETE", &path, "", None)
+        .await?
+        .succeeds()?;
     let drain = the_drain(&house).await?;
     let told = drain["told"].as_u64().context("how many were told")? as usize;
     ensure!(
@@ -230,7 +234,10 @@ async fn cancelled(house: House) -> Result<Told> {
             book.echoes > echoes + CLIENTS - told
         })
         .await?;
-    succeeds(&house.post(&format!("{path}/resume"), &json!({})).await?)?;
+    house
+        .post(&format!("{path}/resume"), &json!({}))
+        .await?
+        .succeeds()?;
     clients
         .until("the rest has gone", 4 * PATIENCE, |book| {
             book.endings.len() == leaving
@@ -269,12 +276,6 @@ async fn two_thousand(house: House) -> Result<Told> {
     Ok(Told::Measured(format!(
         "{count} closed: {each:?} in each second"
     )))
-}
-
-fn succeeds(answer: &Answer) -> Result<()> {
-    let is_good = (200..300).contains(&answer.status);
-    ensure!(is_good, "{} {}", answer.status, answer.text());
-    Ok(())
 }
 
 /// The only drain that there is.

@@ -220,12 +220,7 @@ async fn close_one(house: House) -> Result<Told> {
         .context("not listed")?;
     let path = format!("/v1/connections/{id}?code=4321&reason=go%20home");
     let answer = house.admin().request("DELETE", &path, "", None).await?;
-    ensure!(
-        (200..300).contains(&answer.status),
-        "{} {}",
-        answer.status,
-        answer.text()
-    );
+    answer.succeeds()?;
     for wire in [&mut client, &mut backend] {
         let came = wire.frame(PATIENCE).await?;
         let close = came.close();
@@ -269,12 +264,7 @@ async fn close_some(house: House) -> Result<Told> {
     let order = json!({ "code": 1012, "reason": "moving house", "perSecond": 15 });
     let path = format!("/v1/connections:close?target={}", house.backends[0].address);
     let answer = house.post(&path, &order).await?;
-    ensure!(
-        (200..300).contains(&answer.status),
-        "{} {}",
-        answer.status,
-        answer.text()
-    );
+    answer.succeeds()?;
     clients
         .until("those are gone", 3 * PATIENCE, |book| {
             book.open_at("b1") == 0
